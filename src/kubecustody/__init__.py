@@ -1,0 +1,1 @@
+"""Kubeconfig custody for fleets of Kubernetes clusters."""

@@ -1,0 +1,282 @@
+"""The errors that this project raises on purpose, one tree.
+
+    CustodyError
+    ├── RequestError                 answered to a caller; the catalogue gives its code a status and a text
+    │   ├── ApiNotFound              InvalidApi.NotFound
+    │   ├── MethodUnsupported        UnsupportedHTTPMethod
+    │   ├── ParametersRefused        InvalidParameter
+    │   ├── UserNotFound             EntityNotExist.User
+    │   ├── BodyTooLarge             RequestEntityTooLarge
+    │   ├── BodyTooSlow              RequestTimeout
+    │   ├── Throttled                Throttling.User
+    │   ├── ServiceUnavailable       ServiceUnavailable
+    │   ├── AccessDenied             StatusForbidden
+    │   └── SignatureError
+    │       ├── SignatureIncomplete      IncompleteSignature
+    │       ├── SignatureMethodUnknown   InvalidSignatureMethod
+    │       ├── TimestampMissing         MissingTimestamp
+    │       ├── TimestampMalformed       InvalidTimeStamp.Format
+    │       ├── TimestampExpired         InvalidTimeStamp.Expired
+    │       ├── NonceMissing             MissingSignatureNonce
+    │       ├── NonceMalformed           InvalidSignatureNonce
+    │       ├── NonceUsed                SignatureNonceUsed
+    │       ├── ContentHashMissing       MissingContentSha256
+    │       ├── ContentHashMismatch      ContentSha256NotMatched
+    │       ├── ActionMismatch           InvalidAction.NotFound
+    │       ├── VersionMismatch          InvalidVersion
+    │       ├── AccessKeyNotFound        InvalidAccessKeyId.NotFound
+    │       ├── AccessKeyInactive        InvalidAccessKeyId.Inactive
+    │       ├── SecurityTokenForeign     InvalidSecurityToken.MismatchWithAccessKey
+    │       └── SignatureMismatch        SignatureDoesNotMatch
+    └── OperatorError                told to the person at the machine; its text says what to do
+
+A request error holds facts, not sentences: `catalogue.errors` turns it into a status and a message.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+
+class CustodyError(Exception):
+    """Every error that this project raises on purpose."""
+
+
+class OperatorError(CustodyError):
+    """A fault of settings, files or arguments, told at the machine itself. Its text says what to do."""
+
+
+@dataclass(eq=False)
+class RequestError(CustodyError):
+    """An error answered to a caller. `code` is the one on the wire."""
+
+    code: ClassVar[str]
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with one parameter: its wire name, and what it must be instead."""
+
+    parameter: str
+    text: str
+
+
+@dataclass(eq=False)
+class ApiNotFound(RequestError):
+    """No operation has this path."""
+
+    code: ClassVar[str] = "InvalidApi.NotFound"
+    path: str
+
+
+@dataclass(eq=False)
+class MethodUnsupported(RequestError):
+    """The path exists, but not with this method. `allowed` is sorted."""
+
+    code: ClassVar[str] = "UnsupportedHTTPMethod"
+    method: str
+    allowed: tuple[str, ...]
+
+
+@dataclass(eq=False)
+class ParametersRefused(RequestError):
+    """One or more parameters are wrong; all of them are named at once, in the operation's order."""
+
+    code: ClassVar[str] = "InvalidParameter"
+    faults: tuple[Fault, ...]
+
+
+@dataclass(eq=False)
+class UserNotFound(RequestError):
+    """The account never had a user or role of this uid."""
+
+    code: ClassVar[str] = "EntityNotExist.User"
+    uid: str
+
+
+@dataclass(eq=False)
+class BodyTooLarge(RequestError):
+    """The body has more bytes than the server takes."""
+
+    code: ClassVar[str] = "RequestEntityTooLarge"
+    limit_bytes: int
+
+
+@dataclass(eq=False)
+class BodyTooSlow(RequestError):
+    """The body did not arrive in time."""
+
+    code: ClassVar[str] = "RequestTimeout"
+    limit_seconds: float
+
+
+@dataclass(eq=False)
+class Throttled(RequestError):
+    """More calls than the limit allows. `limit` names which limit: "key" or "address"."""
+
+    code: ClassVar[str] = "Throttling.User"
+    limit: str
+    retry_after_ms: int
+
+
+@dataclass(eq=False)
+class ServiceUnavailable(RequestError):
+    """The service cannot answer at present. `reason` says what is the matter, and nothing about the data."""
+
+    code: ClassVar[str] = "ServiceUnavailable"
+    reason: str
+    retry_after_ms: int = 1000
+
+
+@dataclass(eq=False)
+class AccessDenied(RequestError):
+    """No policy allows the call (`explicit` false), or one denies it (true).
+
+    principal_type is `SubUser` or `AssumedRoleUser`; `deciding_policy` names the policy of an explicit deny.
+    """
+
+    code: ClassVar[str] = "StatusForbidden"
+    action: str
+    resource: str
+    principal_uid: str
+    principal_type: str
+    account_id: str
+    explicit: bool
+    deciding_policy: str | None = None
+
+
+@dataclass(eq=False)
+class SignatureError(RequestError):
+    """The request is not proven to come from the holder of an access key."""
+
+
+@dataclass(eq=False)
+class SignatureIncomplete(SignatureError):
+    """The Authorization header is absent or malformed, or leaves out what must be signed."""
+
+    code: ClassVar[str] = "IncompleteSignature"
+    reason: str
+
+
+@dataclass(eq=False)
+class SignatureMethodUnknown(SignatureError):
+    """The Authorization header names an algorithm that is not spoken here."""
+
+    code: ClassVar[str] = "InvalidSignatureMethod"
+    method: str
+
+
+@dataclass(eq=False)
+class TimestampMissing(SignatureError):
+    """There is no x-acs-date."""
+
+    code: ClassVar[str] = "MissingTimestamp"
+
+
+@dataclass(eq=False)
+class TimestampMalformed(SignatureError):
+    """x-acs-date is not of the form 2026-11-24T03:00:42Z."""
+
+    code: ClassVar[str] = "InvalidTimeStamp.Format"
+    value: str
+
+
+@dataclass(eq=False)
+class TimestampExpired(SignatureError):
+    """x-acs-date is too far from the server's clock, or older than what the server can vouch for.
+
+    `reason` completes the sentence where the ordinary text (15 minutes either way) does not hold.
+    """
+
+    code: ClassVar[str] = "InvalidTimeStamp.Expired"
+    value: str
+    server_time: str
+    reason: str = ""
+
+
+@dataclass(eq=False)
+class NonceMissing(SignatureError):
+    """There is no x-acs-signature-nonce."""
+
+    code: ClassVar[str] = "MissingSignatureNonce"
+
+
+@dataclass(eq=False)
+class NonceMalformed(SignatureError):
+    """x-acs-signature-nonce is empty or longer than `limit_bytes`."""
+
+    code: ClassVar[str] = "InvalidSignatureNonce"
+    limit_bytes: int
+
+
+@dataclass(eq=False)
+class NonceUsed(SignatureError):
+    """This key has already sent this nonce."""
+
+    code: ClassVar[str] = "SignatureNonceUsed"
+    nonce: str
+
+
+@dataclass(eq=False)
+class ContentHashMissing(SignatureError):
+    """There is no x-acs-content-sha256."""
+
+    code: ClassVar[str] = "MissingContentSha256"
+
+
+@dataclass(eq=False)
+class ContentHashMismatch(SignatureError):
+    """x-acs-content-sha256 is not the hash of the body that arrived."""
+
+    code: ClassVar[str] = "ContentSha256NotMatched"
+    claimed: str
+    actual: str
+
+
+@dataclass(eq=False)
+class ActionMismatch(SignatureError):
+    """x-acs-action names another operation than method and path do."""
+
+    code: ClassVar[str] = "InvalidAction.NotFound"
+    claimed: str
+    routed: str
+
+
+@dataclass(eq=False)
+class VersionMismatch(SignatureError):
+    """x-acs-version is not the version that is spoken here."""
+
+    code: ClassVar[str] = "InvalidVersion"
+    claimed: str
+    spoken: str
+
+
+@dataclass(eq=False)
+class AccessKeyNotFound(SignatureError):
+    """No such access key, or it, or its holder, was deleted."""
+
+    code: ClassVar[str] = "InvalidAccessKeyId.NotFound"
+    access_key_id: str
+
+
+@dataclass(eq=False)
+class AccessKeyInactive(SignatureError):
+    """The access key, or its holder, is disabled."""
+
+    code: ClassVar[str] = "InvalidAccessKeyId.Inactive"
+    access_key_id: str
+
+
+@dataclass(eq=False)
+class SecurityTokenForeign(SignatureError):
+    """A security token came with a key that is not temporary."""
+
+    code: ClassVar[str] = "InvalidSecurityToken.MismatchWithAccessKey"
+    access_key_id: str
+
+
+@dataclass(eq=False)
+class SignatureMismatch(SignatureError):
+    """The signature is not the one that this secret gives. Both texts are functions of the request alone."""
+
+    code: ClassVar[str] = "SignatureDoesNotMatch"
+    string_to_sign: str
+    canonical_request: str
