@@ -1,0 +1,303 @@
+"""What each error code means on the wire: status, message, and what to do about it.
+
+Codes and the wording of their messages follow the provider where it has them (product CS and its gateway);
+which are ours is said in docs/provider-and-us.md.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+
+from kubecustody.core.errors import (
+    AccessDenied,
+    ParametersRefused,
+    RequestError,
+    ServiceUnavailable,
+    Throttled,
+)
+
+ERROR_PAGE_PATH = "/docs/errors"
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorDefinition:
+    """One code. `message` is filled with the error's fields; `meaning` and `cure` are for the error's page."""
+
+    code: str
+    status: int
+    message: str
+    meaning: str
+    cure: str
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorAnswer:
+    """What is told of one error. denial: the members of accessDeniedDetail; retry_after_ms: when to try again."""
+
+    code: str
+    status: int
+    message: str
+    denial: dict[str, str] | None = None
+    retry_after_ms: int | None = None
+
+
+INTERNAL_ERROR = ErrorDefinition(
+    "InternalError",
+    500,
+    "The request processing has failed due to some unknown error. Give the request id to whoever runs this server.",
+    "The server failed in a way that it did not foresee. Nothing was changed by the request.",
+    "Try again; if it stays, whoever runs the server finds the cause in its log under the request id.",
+)
+
+ERRORS: tuple[ErrorDefinition, ...] = (
+    ErrorDefinition(
+        "InvalidApi.NotFound",
+        404,
+        "Specified api is not found, please check your url and method. No operation has the path {path}.",
+        "No operation has this path.",
+        "Compare the path with the operation's page. The API stands at the root of the address, without a prefix.",
+    ),
+    ErrorDefinition(
+        "UnsupportedHTTPMethod",
+        400,
+        "This http method is not supported: {method}. This path takes {allowed_methods}.",
+        "The path belongs to an operation, but with another HTTP method.",
+        "Use a method that the answer's Allow header names.",
+    ),
+    ErrorDefinition(
+        "InvalidParameter",
+        400,
+        "{fault_texts}",
+        "One or more parameters are missing, doubled, of the wrong type or out of bounds. All of them are named.",
+        "Mend each parameter that the message names.",
+    ),
+    ErrorDefinition(
+        "EntityNotExist.User",
+        404,
+        "The user does not exist: this account never had a user or role with the Uid {uid}. "
+        "Give the Uid (digits) of a RAM user or role of this account, or leave it empty for yourself.",
+        "No user or role of the account has, or ever had, this Uid.",
+        "Look the Uid up with `kubecustody admin users list`. A deleted user can still be listed.",
+    ),
+    ErrorDefinition(
+        "RequestEntityTooLarge",
+        413,
+        "The body is larger than the {limit_bytes} bytes that this server takes. Send less.",
+        "The body has more bytes than the setting max_body_bytes allows.",
+        "Send a smaller body.",
+    ),
+    ErrorDefinition(
+        "RequestTimeout",
+        408,
+        "The body did not arrive within {limit_seconds:g} seconds. Send it again, faster.",
+        "The body was sent too slowly.",
+        "Send it again over a better connection.",
+    ),
+    ErrorDefinition(
+        "Throttling.User",
+        400,
+        "Request was denied due to user flow control (limit per {limit}). Try again in {retry_after_ms} ms.",
+        "More calls than the limit allows: per access key, or, for failed signatures, per address.",
+        "Wait as long as the header x-acs-retry-after says (milliseconds), and spread the calls.",
+    ),
+    ErrorDefinition(
+        "ServiceUnavailable",
+        503,
+        "The request has failed due to a temporary failure of the server: {reason}. "
+        "Try again in {retry_after_ms} ms.",
+        "The server cannot answer at present. Nothing was changed by the request.",
+        "Try again. If it stays, whoever runs the server finds the cause in its log under the request id.",
+    ),
+    ErrorDefinition(
+        "StatusForbidden",
+        403,
+        "{policy_kind} Forbidden for action {action}: {decision}",
+        "The caller's policies do not allow the call, or one of them denies it.",
+        "Have a policy attached that allows the action on the resource, or the denying statement changed.",
+    ),
+    ErrorDefinition(
+        "IncompleteSignature",
+        400,
+        "The request signature does not conform to Aliyun standards: {reason}",
+        "The Authorization header is absent or malformed, or does not cover what it must.",
+        "Sign with ACS3-HMAC-SHA256, with host and every x-acs-* header among SignedHeaders.",
+    ),
+    ErrorDefinition(
+        "InvalidSignatureMethod",
+        400,
+        "Specified signature method is not valid: {method}. Sign with ACS3-HMAC-SHA256.",
+        "The Authorization header names another algorithm.",
+        "Sign with ACS3-HMAC-SHA256.",
+    ),
+    ErrorDefinition(
+        "MissingTimestamp",
+        400,
+        "Timestamp is mandatory for this action: send the header x-acs-date, as 2026-11-24T03:00:42Z.",
+        "There is no x-acs-date.",
+        "Send and sign x-acs-date.",
+    ),
+    ErrorDefinition(
+        "InvalidTimeStamp.Format",
+        400,
+        "Specified time stamp or date value is not well formatted: x-acs-date is {value!r}; "
+        "write it in UTC, as 2026-11-24T03:00:42Z.",
+        "x-acs-date has not the form yyyy-MM-ddTHH:mm:ssZ.",
+        "Write the time in UTC with whole seconds.",
+    ),
+    ErrorDefinition(
+        "InvalidTimeStamp.Expired",
+        400,
+        "Specified time stamp or date value is expired: x-acs-date is {value}, the server's clock {server_time}. "
+        "{expiry_rule}",
+        "x-acs-date lies more than 15 minutes before or after the server's clock.",
+        "Set the clock of the calling machine.",
+    ),
+    ErrorDefinition(
+        "MissingSignatureNonce",
+        400,
+        "SignatureNonce is mandatory for this action: send the header x-acs-signature-nonce, new for each request.",
+        "There is no x-acs-signature-nonce.",
+        "Send and sign a random x-acs-signature-nonce.",
+    ),
+    ErrorDefinition(
+        "InvalidSignatureNonce",
+        400,
+        "Specified signature nonce is not valid: 1 to {limit_bytes} bytes, new for each request.",
+        "x-acs-signature-nonce is empty or too long.",
+        "Send a random value such as a UUID.",
+    ),
+    ErrorDefinition(
+        "SignatureNonceUsed",
+        400,
+        "Specified signature nonce was used already. Sign each request anew, with a nonce of its own.",
+        "This key has sent this nonce before: the request is a repetition.",
+        "Sign again; a retry needs a new nonce and a new signature.",
+    ),
+    ErrorDefinition(
+        "MissingContentSha256",
+        400,
+        "ContentSha256 is mandatory for this action: send the header x-acs-content-sha256, the SHA-256 of the body.",
+        "There is no x-acs-content-sha256.",
+        "Send and sign the lower-case hex SHA-256 of the body, also of an empty one.",
+    ),
+    ErrorDefinition(
+        "ContentSha256NotMatched",
+        400,
+        "Specified x-acs-content-sha256 does not match the body: {claimed} was sent, the body has {actual}.",
+        "The body that arrived is not the one that was signed.",
+        "Hash exactly the bytes that are sent; look for a proxy that changes bodies.",
+    ),
+    ErrorDefinition(
+        "InvalidAction.NotFound",
+        404,
+        "Specified action is not found: x-acs-action is {claimed!r}, but method and path are those of {routed}.",
+        "x-acs-action names another operation than method and path do.",
+        "Send the operation's own name, or leave the header out.",
+    ),
+    ErrorDefinition(
+        "InvalidVersion",
+        400,
+        "Specified parameter Version is not valid: x-acs-version is {claimed!r}; {spoken} is spoken here.",
+        "x-acs-version is not the version of this API.",
+        "Send 2015-12-15.",
+    ),
+    ErrorDefinition(
+        "InvalidAccessKeyId.NotFound",
+        404,
+        "Specified access key is not found: {access_key_id!r}. Check it, and that this is the server it belongs to.",
+        "No such access key, or it, or the user that it belonged to, was deleted.",
+        "Check the key id and the endpoint; make a new key with `kubecustody admin keys add`.",
+    ),
+    ErrorDefinition(
+        "InvalidAccessKeyId.Inactive",
+        400,
+        "Specified access key is disabled: {access_key_id!r}, or the user that it belongs to.",
+        "The access key, or the user or role that it belongs to, is disabled.",
+        "Use another key, or have it enabled with `kubecustody admin keys enable`.",
+    ),
+    ErrorDefinition(
+        "InvalidSecurityToken.MismatchWithAccessKey",
+        400,
+        "Specified SecurityToken does not belong to the access key {access_key_id!r}, which is not temporary. "
+        "Send it without x-acs-security-token.",
+        "A security token came with a permanent access key.",
+        "Send a permanent key alone, and a temporary key with its own token.",
+    ),
+    ErrorDefinition(
+        "SignatureDoesNotMatch",
+        400,
+        "Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] "
+        "server CanonicalRequest is [{canonical_request}]",
+        "The signature was made with another secret, or over another request than the one that arrived.",
+        "Compare the canonical request in the message with the client's: where they differ, something on the way "
+        "changed the request or it was signed wrongly; where they are equal, the secret is wrong.",
+    ),
+    INTERNAL_ERROR,
+)
+
+_BY_CODE = {definition.code: definition for definition in ERRORS}
+
+
+def get_error_definition(code: str) -> ErrorDefinition:
+    """The definition of this code. KeyError without one."""
+    return _BY_CODE[code]
+
+
+def describe_error(error: RequestError) -> ErrorAnswer:
+    """What a caller is told of this error."""
+    definition = _BY_CODE[error.code]
+    fields = asdict(error)
+    fields.update(_extra_fields(error))
+    return ErrorAnswer(
+        definition.code,
+        definition.status,
+        definition.message.format(**fields),
+        _denial(error) if isinstance(error, AccessDenied) else None,
+        error.retry_after_ms if isinstance(error, Throttled | ServiceUnavailable) else None,
+    )
+
+
+def _extra_fields(error: RequestError) -> dict[str, str]:
+    if isinstance(error, ParametersRefused):
+        return {"fault_texts": " ".join(f"{fault.parameter}: {fault.text}" for fault in error.faults)}
+    if isinstance(error, AccessDenied):
+        return {"policy_kind": _policy_kind(error), "decision": _decision(error)}
+    if error.code == "UnsupportedHTTPMethod":
+        return {"allowed_methods": ", ".join(getattr(error, "allowed", ()))}
+    if error.code == "InvalidTimeStamp.Expired":
+        rule = getattr(error, "reason", "") or "They may differ by 15 minutes at most: set the clock of the caller."
+        return {"expiry_rule": rule}
+    return {}
+
+
+def _policy_kind(error: AccessDenied) -> str:
+    return "STSToken policy" if error.principal_type == "AssumedRoleUser" else "RAM policy"
+
+
+def _decision(error: AccessDenied) -> str:
+    if error.explicit:
+        return f"the policy {error.deciding_policy} denies it to {error.principal_uid} on {error.resource}."
+    return (
+        f"no policy of {error.principal_uid} allows it on {error.resource}. "
+        "Have one attached that does, such as AliyunCSReadOnlyAccess for calls that only read."
+    )
+
+
+def _denial(error: AccessDenied) -> dict[str, str]:
+    """The members of accessDeniedDetail, as the provider names them (RAM, "DecodeDiagnosticMessage", 2026-11-24)."""
+    return {
+        "AuthAction": error.action,
+        "AuthPrincipalDisplayName": error.principal_uid,
+        "AuthPrincipalOwnerId": error.account_id,
+        "AuthPrincipalType": error.principal_type,
+        "NoPermissionType": "ExplicitDeny" if error.explicit else "ImplicitDeny",
+        "PolicyType": "AccountLevelIdentityBasedPolicy",
+    }
+
+
+def all_request_errors(root: type[RequestError] = RequestError) -> Iterator[type[RequestError]]:
+    """Every class of error that has a code."""
+    subclasses: Iterable[type[RequestError]] = root.__subclasses__()
+    for subclass in subclasses:
+        if "code" in vars(subclass):
+            yield subclass
+        yield from all_request_errors(subclass)

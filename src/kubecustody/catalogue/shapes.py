@@ -1,0 +1,117 @@
+"""Shapes: what goes into an operation and what comes out, as typed structs whose members describe themselves.
+
+A shape is a msgspec struct. Each field carries a `Member` with what its type cannot say: where it travels,
+bounds, what it means. Everything that needs to know the API (decoder, encoder, OpenAPI, reference pages,
+explorer, command line) reads `members_of`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from functools import cache
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+__all__ = ["UNSET", "Kind", "Location", "Member", "MemberInfo", "Shape", "UnsetType", "members_of"]
+
+
+class Shape(msgspec.Struct, gc=False):
+    """The base of every shape."""
+
+
+class Location(Enum):
+    """Where a member of an input travels; members of an output are always in the body."""
+
+    PATH = "path"
+    QUERY = "query"
+    BODY = "body"
+
+
+class Kind(StrEnum):
+    """The type of a member, in the words of the reference pages."""
+
+    STRING = "string"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    OBJECT = "object"
+    ARRAY = "array"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """What a type cannot say of one member.
+
+    minimum and maximum bound an integer, both included; values names each enum value and what it means;
+    may_be_empty: an empty path segment is a value; ours: the provider does not have it.
+    """
+
+    doc: str
+    example: str = ""
+    wire_name: str = ""
+    location: Location = Location.BODY
+    minimum: int | None = None
+    maximum: int | None = None
+    values: Mapping[str, str] | None = None
+    may_be_empty: bool = False
+    ours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MemberInfo:
+    """A member as its readers see it: `name` is the field's, `shape` the struct of an object or array of them."""
+
+    name: str
+    wire_name: str
+    kind: Kind
+    shape: type[Shape] | None
+    required: bool
+    default: Any
+    nullable: bool
+    about: Member
+
+
+@cache
+def members_of(shape: type[Shape]) -> tuple[MemberInfo, ...]:
+    """The members of a shape, in its order. TypeError where a field has no Member or a type that is not spoken."""
+    hints = get_type_hints(shape, include_extras=True)
+    fields = {field.name: field for field in msgspec.structs.fields(shape)}
+    return tuple(_info(shape, fields[name], hints[name]) for name in shape.__struct_fields__)
+
+
+def _info(shape: type[Shape], field: msgspec.structs.FieldInfo, hint: Any) -> MemberInfo:
+    about = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, Member)), None)
+    if about is None:
+        raise TypeError(f"{shape.__name__}.{field.name} has no Member")
+    inner = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    options = get_args(inner) if get_origin(inner) in (Union, UnionType) else (inner,)
+    types = [option for option in options if option not in (NoneType, UnsetType)]
+    if len(types) != 1:
+        raise TypeError(f"{shape.__name__}.{field.name}: one type, or that type and None")
+    kind, nested = _kind(types[0])
+    return MemberInfo(
+        name=field.name,
+        wire_name=about.wire_name or field.encode_name,
+        kind=kind,
+        shape=nested,
+        required=field.required and UnsetType not in options,
+        default=None if field.default in (msgspec.NODEFAULT, UNSET) else field.default,
+        nullable=NoneType in options,
+        about=about,
+    )
+
+
+def _kind(type_: Any) -> tuple[Kind, type[Shape] | None]:
+    origin = get_origin(type_)
+    if origin in (list, tuple):
+        nested = get_args(type_)[0]
+        return Kind.ARRAY, nested if isinstance(nested, type) and issubclass(nested, Shape) else None
+    if isinstance(type_, type):
+        if issubclass(type_, Shape):
+            return Kind.OBJECT, type_
+        for python_type, kind in ((str, Kind.STRING), (bool, Kind.BOOLEAN), (int, Kind.INTEGER)):
+            if issubclass(type_, python_type):
+                return kind, None
+    raise TypeError(f"{type_!r} is not spoken in the catalogue")

@@ -1,0 +1,124 @@
+"""Who sent a request: the signature proven, and what the signature leaves open.
+
+1. The claim is read (`signing.acs3.read_claim`): form, what must be signed, date, body hash, operation.
+2. The key is found, and is alive, as are its holder and the account. That a key is unknown or disabled is told,
+   as the provider does.
+3. A permanent key comes without a security token.
+4. The signature is verified with the key's secret (`signing.acs3.verify_signature`).
+5. Only then is the nonce recorded, once per key: else anyone could spend another's nonces.
+
+All of it reads the request's own snapshot, so a key that is disabled is refused at its next request.
+"""
+
+from collections import OrderedDict
+from typing import NamedTuple, Protocol
+
+from kubecustody.catalogue.operations import API_VERSION, Operation
+from kubecustody.core.errors import (
+    AccessKeyInactive,
+    AccessKeyNotFound,
+    NonceUsed,
+    SecurityTokenForeign,
+    ServiceUnavailable,
+    TimestampExpired,
+)
+from kubecustody.core.times import format_time
+from kubecustody.custody.installation import Custody
+from kubecustody.signing.acs3 import Claim, read_claim, verify_signature
+from kubecustody.signing.request import SignedRequest
+from kubecustody.store.callers import KeyHolder, find_key_holder
+from kubecustody.store.nonces import NonceTable, Verdict
+from kubecustody.store.transactions import Transaction
+
+_REMEMBERED_SECRETS = 4096
+
+
+class Caller(NamedTuple):
+    """The principal of a request, as their account stands in the request's snapshot."""
+
+    account_id: str
+    uid: str
+    kind: str
+    access_key_id: str
+    region_id: str
+    iam_version: int
+    cluster_count: int
+
+
+class KeyLimit(Protocol):
+    """What bounds the requests of one access key: raises Throttled."""
+
+    def __call__(self, access_key_id: str) -> None:
+        """Count one request of this key. Raises Throttled."""
+
+
+class Authenticator:
+    """Proves who sent a request. Unsealed secrets are remembered by their sealed form, which changes with them."""
+
+    def __init__(self, custody: Custody, nonces: NonceTable) -> None:
+        self._custody = custody
+        self._nonces = nonces
+        self._secrets: OrderedDict[bytes, bytes] = OrderedDict()
+
+    async def authenticate(
+        self, tx: Transaction, request: SignedRequest, operation: Operation, now: float, limit: KeyLimit
+    ) -> Caller:
+        """The caller. Raises SignatureError, ServiceUnavailable, and Throttled where `limit` does.
+
+        `now` is the real clock's: signatures are judged by no other.
+        """
+        claim = read_claim(request, now=now, action=operation.name, version=API_VERSION)  # 1
+        self._refuse_unvouched(claim, now)
+        holder = _check_alive(claim.access_key_id, await find_key_holder(tx, claim.access_key_id))  # 2
+        if claim.security_token is not None:  # 3
+            raise SecurityTokenForeign(claim.access_key_id)
+        verify_signature(request, claim, self._secret(holder, claim.access_key_id))  # 4
+        limit(claim.access_key_id)
+        self._spend_nonce(claim, holder, now)  # 5
+        return Caller(
+            holder.account_id,
+            holder.uid,
+            holder.kind,
+            claim.access_key_id,
+            holder.region_id,
+            holder.iam_version,
+            holder.cluster_count,
+        )
+
+    def _refuse_unvouched(self, claim: Claim, now: float) -> None:
+        if claim.signed_at < self._nonces.refuse_before:
+            raise TimestampExpired(
+                format_time(claim.signed_at),
+                format_time(int(now)),
+                "The server started without its record of nonces and cannot tell whether this request was made "
+                "before: sign it again and retry.",
+            )
+
+    def _secret(self, holder: KeyHolder, access_key_id: str) -> bytes:
+        secret = self._secrets.get(holder.sealed_secret)
+        if secret is None:
+            secret = self._custody.open_access_key_secret(holder.account_id, access_key_id, holder.sealed_secret)
+            self._secrets[holder.sealed_secret] = secret
+            if len(self._secrets) > _REMEMBERED_SECRETS:
+                self._secrets.popitem(last=False)
+        return secret
+
+    def _spend_nonce(self, claim: Claim, holder: KeyHolder, now: float) -> None:
+        verdict = self._nonces.spend(holder.account_id, claim.access_key_id, claim.nonce, claim.nonce_expires_at, now)
+        if verdict is Verdict.USED:
+            raise NonceUsed(claim.nonce)
+        if verdict is Verdict.FULL:
+            raise ServiceUnavailable("the record of nonces is full (setting nonce_slots)", retry_after_ms=60_000)
+
+
+def _check_alive(access_key_id: str, holder: KeyHolder | None) -> KeyHolder:
+    if (
+        holder is None
+        or holder.key_deleted_at is not None
+        or holder.holder_deleted_at is not None
+        or holder.account_closed_at is not None
+    ):
+        raise AccessKeyNotFound(access_key_id)
+    if holder.key_disabled_at is not None or holder.holder_disabled_at is not None:
+        raise AccessKeyInactive(access_key_id)
+    return holder

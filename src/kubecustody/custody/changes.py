@@ -1,0 +1,110 @@
+"""The unit of work: one change of an account's data, with its events, as a whole or not at all."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from kubecustody.core.errors import OperatorError
+from kubecustody.core.events import Event, seal
+from kubecustody.store.installation import (
+    Counters,
+    add_sealed_events,
+    lock_account,
+    raise_data_version,
+    raise_iam_version,
+)
+from kubecustody.store.transactions import Store, Transaction
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who acts: `os:<uid>/<user>@<host>` for a command on the machine itself, else a principal's ARN."""
+
+    actor: str
+    request_id: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Change:
+    """A change in progress: its transaction, and the events that it will leave.
+
+    `counters` are the account's as the change found them.
+    """
+
+    tx: Transaction
+    account_id: str
+    author: Author
+    now: float
+    counters: Counters
+    _events: list[Event] = field(default_factory=list)
+    _iam: bool = False
+
+    @property
+    def at(self) -> int:
+        """The moment of the change in unix seconds."""
+        return int(self.now)
+
+    def record(
+        self,
+        kind: str,
+        *,
+        uid: str = "",
+        cluster_seq: int = 0,
+        subject: str = "",
+        details: Mapping[str, Any] | None = None,
+        occurred_at: int | None = None,
+    ) -> None:
+        """Note an event; it is written, numbered and sealed at the end of the change."""
+        self._events.append(
+            Event(
+                self.account_id,
+                self.counters.last_event_no + 1 + len(self._events),
+                int(self.now * 1000),
+                self.at if occurred_at is None else occurred_at,
+                kind,
+                self.author.actor,
+                self.author.request_id,
+                uid,
+                cluster_seq,
+                subject,
+                self.author.reason,
+                json.dumps(details or {}, separators=(",", ":"), sort_keys=True),
+            )
+        )
+
+    def touch_permissions(self) -> None:
+        """Say that principals, keys, groups or policies change, so that nothing remembered of them is used again."""
+        self._iam = True
+
+    async def finish(self) -> None:
+        """Write what was noted. A change without events wrote nothing and leaves nothing."""
+        if not self._events:
+            return
+        await add_sealed_events(self.tx, self._events, seal(self.counters.last_seal_hash, self._events))
+        await raise_data_version(self.tx, self.account_id)
+        if self._iam:
+            await raise_iam_version(self.tx, self.account_id)
+
+
+async def change(
+    store: Store, account_id: str, author: Author, now: float, work: Callable[[Change], Awaitable[T]]
+) -> T:
+    """What `work` returns, once its change and its events are on disk. OperatorError without the account."""
+    return await store.write(lambda tx: change_within(tx, account_id, author, now, work))
+
+
+async def change_within(
+    tx: Transaction, account_id: str, author: Author, now: float, work: Callable[[Change], Awaitable[T]]
+) -> T:
+    """What `work` returns, as a part of a larger transaction."""
+    counters = await lock_account(tx, account_id)
+    if counters is None:
+        raise OperatorError(f"There is no account {account_id}. `kubecustody admin accounts list` shows them.")
+    unit = Change(tx, account_id, author, now, counters)
+    result = await work(unit)
+    await unit.finish()
+    return result

@@ -1,0 +1,224 @@
+"""Clusters by their fields: registering, changing, deleting, purging, and the client CA that each trusts."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from kubecustody.core.errors import OperatorError
+from kubecustody.core.names import check_cluster_id, check_cluster_name
+from kubecustody.core.paging import PageRequest
+from kubecustody.core.states import ClusterState
+from kubecustody.custody.changes import Author, Change, change
+from kubecustody.custody.installation import Custody
+from kubecustody.custody.verdicts import judge_cluster_anew
+from kubecustody.pki.certificates import format_certificates, load_certificates
+from kubecustody.pki.trust import load_bundle
+from kubecustody.store import clusters as stored
+from kubecustody.store import credentials
+from kubecustody.store.clusters import ClusterDetails
+from kubecustody.store.errors import AlreadyThere
+from kubecustody.store.fleet import ListedCluster, list_clusters
+from kubecustody.store.installation import find_account
+from kubecustody.store.transactions import Transaction
+
+_LISTED_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFields:
+    """What an operator says of a cluster. None: leave it as it is (for a new one: not known)."""
+
+    name: str | None = None
+    told_state: str | None = None
+    region_id: str | None = None
+    client_ca: bytes | None = None
+    server_ca: bytes | None = None
+    manage_endpoint: str | None = None
+    public_endpoint: str | None = None
+    private_endpoint: str | None = None
+    tls_server_name: str | None = None
+    proxy_url: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            check_cluster_name(self.name)
+        if self.told_state is not None and self.told_state not in set(ClusterState) - {ClusterState.DELETED}:
+            states = ", ".join(state for state in ClusterState if state is not ClusterState.DELETED)
+            raise OperatorError(
+                f"{self.told_state!r} is no state that can be told; it is one of {states}. "
+                "A cluster becomes deleted by `kubecustody admin clusters delete`."
+            )
+        for name in ("manage_endpoint", "public_endpoint", "private_endpoint"):
+            endpoint = getattr(self, name)
+            if endpoint and not endpoint.startswith("https://"):
+                raise OperatorError(f"{name} is {endpoint!r}; it must begin with https://.")
+
+
+class TrustChange(NamedTuple):
+    """What a new client CA bundle changed: its epoch, and how many verdicts were made anew."""
+
+    epoch: int
+    judged: int
+
+
+async def add_cluster(
+    custody: Custody,
+    account_id: str,
+    author: Author,
+    now: float,
+    fields: ClusterFields,
+    cluster_id: str | None = None,
+) -> str:
+    """A new cluster; its id (c and 32 hex digits, unless one is given)."""
+    new_id = check_cluster_id(cluster_id or "c" + custody.random_bytes(16).hex())
+    if fields.name is None:
+        raise OperatorError("A cluster needs a name.")
+    name = fields.name
+
+    async def work(unit: Change) -> None:
+        account = await find_account(unit.tx, account_id)
+        if await stored.was_purged(unit.tx, account_id, new_id):
+            raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
+        seq = unit.counters.last_cluster_seq + 1
+        region_id = account.region_id if account else ""
+        details = _details(ClusterDetails(region_id, unit.at), fields)
+        told_state = fields.told_state or ClusterState.RUNNING
+        try:
+            await stored.add_cluster(unit.tx, account_id, seq, new_id, name, told_state, details)
+        except AlreadyThere as error:
+            raise OperatorError(f"There is a cluster {new_id} already.") from error
+        unit.record("cluster_added", cluster_seq=seq, subject=f"cluster/{new_id}", details={"told_state": told_state})
+        if fields.client_ca is not None:
+            cluster = await stored.find_cluster_by_seq(unit.tx, account_id, seq)
+            if cluster is not None:
+                await _trust(unit, cluster, fields.client_ca)
+
+    await change(custody.store, account_id, author, now, work)
+    return new_id
+
+
+def _details(before: ClusterDetails, fields: ClusterFields) -> ClusterDetails:
+    """The details with what the fields say; an empty text clears one."""
+
+    def told(value: str | None, old: str | None) -> str | None:
+        return old if value is None else value or None
+
+    return before._replace(
+        region_id=fields.region_id or before.region_id,
+        server_ca=told(None if fields.server_ca is None else format_certificates(load_certificates(fields.server_ca)), before.server_ca),
+        manage_endpoint=told(fields.manage_endpoint, before.manage_endpoint),
+        public_endpoint=told(fields.public_endpoint, before.public_endpoint),
+        private_endpoint=told(fields.private_endpoint, before.private_endpoint),
+        tls_server_name=told(fields.tls_server_name, before.tls_server_name),
+        proxy_url=told(fields.proxy_url, before.proxy_url),
+    )
+
+
+async def set_cluster(
+    custody: Custody, account_id: str, author: Author, now: float, which: str, fields: ClusterFields
+) -> TrustChange | None:
+    """Change a cluster's fields; what a new client CA bundle changed, None where there was none or the same."""
+
+    async def work(unit: Change) -> TrustChange | None:
+        cluster = await get_cluster(unit.tx, account_id, which)
+        if cluster.deleted_at is not None:
+            raise OperatorError(f"{which} is deleted.")
+        if fields.name is not None and fields.name != cluster.name:
+            await stored.set_cluster_name(unit.tx, account_id, cluster.seq, fields.name)
+            unit.record("cluster_renamed", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
+        if fields.told_state is not None and fields.told_state != cluster.told_state:
+            await stored.set_cluster_told_state(unit.tx, account_id, cluster.seq, fields.told_state)
+            unit.record(
+                "cluster_state_told",
+                cluster_seq=cluster.seq,
+                subject=f"cluster/{cluster.cluster_id}",
+                details={"told_state": fields.told_state},
+            )
+        before = await stored.find_cluster_details(unit.tx, account_id, cluster.seq)
+        if before is not None and (after := _details(before, fields)) != before:
+            await stored.set_cluster_details(unit.tx, account_id, cluster.seq, after)
+            unit.record("cluster_details_changed", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
+        return await _trust(unit, cluster, fields.client_ca) if fields.client_ca is not None else None
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def _trust(unit: Change, cluster: ListedCluster, client_ca: bytes) -> TrustChange | None:
+    """Put a bundle in force and judge every certificate of the cluster by it; None where it is in force already."""
+    bundle = load_bundle(client_ca)
+    before = await stored.find_trust_bundle(unit.tx, unit.account_id, cluster.seq, cluster.trust_epoch)
+    if before is not None:
+        known = {certificate.fingerprint for certificate in load_bundle(before.client_ca)}
+        if known == {certificate.fingerprint for certificate in bundle}:
+            return None
+    epoch = cluster.trust_epoch + 1
+    text = format_certificates(bundle)
+    await stored.add_trust_bundle(unit.tx, unit.account_id, cluster.seq, epoch, text, unit.at)
+    unit.record(
+        "trust_changed",
+        cluster_seq=cluster.seq,
+        subject=f"cluster/{cluster.cluster_id}",
+        details={"epoch": epoch, "authorities": sorted(certificate.fingerprint_hex for certificate in bundle)},
+    )
+    judged = await judge_cluster_anew(unit, cluster._replace(trust_epoch=epoch), bundle)
+    return TrustChange(epoch, judged)
+
+
+async def delete_cluster(custody: Custody, account_id: str, author: Author, now: float, which: str) -> str:
+    """Mark a cluster as deleted; its id. It stays listed, with what people hold in it, until it is purged."""
+
+    async def work(unit: Change) -> str:
+        cluster = await get_cluster(unit.tx, account_id, which)
+        if cluster.deleted_at is None:
+            await stored.set_cluster_deleted(unit.tx, account_id, cluster.seq, unit.at)
+            unit.record("cluster_deleted", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
+        return cluster.cluster_id
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def purge_cluster(custody: Custody, account_id: str, author: Author, now: float, which: str) -> str:
+    """Take a deleted cluster out of the list; its id. Refused while a credential of it may live."""
+
+    async def work(unit: Change) -> str:
+        cluster = await get_cluster(unit.tx, account_id, which)
+        if cluster.deleted_at is None:
+            raise OperatorError(f"{which} is not deleted; only a deleted cluster can be purged.")
+        live = await credentials.count_live_in_cluster(unit.tx, account_id, cluster.seq, unit.at)
+        if live:
+            raise OperatorError(
+                f"{live} credentials of {which} may still live. Wait until they end, or attest their removal."
+            )
+        await stored.purge_cluster(unit.tx, account_id, cluster, unit.at)
+        unit.record("cluster_purged", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
+        return cluster.cluster_id
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def get_cluster(tx: Transaction, account_id: str, which: str) -> ListedCluster:
+    """The cluster of this id or name. Raises OperatorError where there is none, or several of the name."""
+    found = await stored.find_cluster(tx, account_id, which)
+    if found is not None:
+        return found
+    named = await stored.list_clusters_by_name(tx, account_id, which, 10)
+    if not named:
+        raise OperatorError(f"There is no cluster {which!r}. `kubecustody admin clusters list` shows them.")
+    if len(named) > 1:
+        ids = ", ".join(cluster.cluster_id for cluster in named)
+        raise OperatorError(f"Several clusters are called {which}; say which by its id: {ids}.")
+    return named[0]
+
+
+async def list_all_clusters(custody: Custody, account_id: str) -> list[ListedCluster]:
+    """Every listed cluster of the account, by seq."""
+
+    async def work(tx: Transaction) -> list[ListedCluster]:
+        account = await find_account(tx, account_id)
+        count = account.cluster_count if account else 0
+        found: list[ListedCluster] = []
+        while len(found) < count:
+            page = PageRequest(1 + len(found) // _LISTED_AT_ONCE, _LISTED_AT_ONCE)
+            found += await list_clusters(tx, account_id, page.offset, page.size)
+        return found
+
+    return await custody.store.read(work)

@@ -1,0 +1,210 @@
+"""Importing what people hold already: kubeconfigs and certificates, judged against their cluster's trust."""
+
+import json
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from kubecustody.core.errors import OperatorError
+from kubecustody.core.states import Credential, state_of_credential
+from kubecustody.custody.changes import Author, Change, change
+from kubecustody.custody.clusters import get_cluster
+from kubecustody.custody.installation import Custody, seal_private_key
+from kubecustody.custody.principals import get_named
+from kubecustody.custody.verdicts import Chain, find_holder, join_chain, load_trust
+from kubecustody.kubeconfig.candidates import Candidate
+from kubecustody.pki.certificates import Certificate
+from kubecustody.pki.subjects import MASTERS_GROUP, remarkable_groups
+from kubecustody.pki.trust import Verdict, assess
+from kubecustody.store.credentials import (
+    KnownCredential,
+    NewCredential,
+    add_credential,
+    add_private_key,
+    find_known,
+    set_holder,
+    update_holding,
+)
+from kubecustody.store.fleet import ListedCluster
+
+
+class Outcome(StrEnum):
+    """What became of one certificate of an import."""
+
+    TAKEN = "taken"
+    KNOWN = "known"
+    REFUSED = "refused"
+
+
+class ImportRow(NamedTuple):
+    """One line of the report. uid "" : nobody's; remarks: what the operator should know."""
+
+    label: str
+    outcome: Outcome
+    fingerprint: str
+    common_name: str
+    uid: str
+    state: str
+    remarks: tuple[str, ...]
+
+
+class _Place(NamedTuple):
+    """Where certificates are imported to, and by which rules."""
+
+    cluster: ListedCluster
+    bundle: tuple[Certificate, ...]
+    holder: str | None
+    keep_private_keys: bool
+
+
+async def import_credentials(
+    custody: Custody,
+    account_id: str,
+    author: Author,
+    now: float,
+    candidates: Sequence[Candidate],
+    *,
+    which_cluster: str,
+    holder: str | None = None,
+    keep_private_keys: bool = False,
+) -> list[ImportRow]:
+    """Take the certificates of these candidates, in one change; a row for each. The same again changes nothing."""
+
+    async def work(unit: Change) -> list[ImportRow]:
+        cluster = await get_cluster(unit.tx, account_id, which_cluster)
+        uid = (await get_named(unit.tx, account_id, holder)).uid if holder else None
+        place = _Place(cluster, await load_trust(unit.tx, account_id, cluster), uid, keep_private_keys)
+        rows, touched, number = [], set(), unit.counters.last_credential_no
+        for candidate in candidates:
+            row = await _take(custody, unit, place, candidate, number + 1)
+            rows.append(row)
+            number += row.outcome is Outcome.TAKEN
+            touched.add(row.uid)
+        for held_by in sorted(touched - {""}):
+            await update_holding(unit.tx, account_id, held_by, cluster.seq, cluster.trust_epoch)
+        return rows
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candidate, number: int) -> ImportRow:
+    leaf = candidate.leaf
+    if leaf is None:
+        return ImportRow(candidate.label, Outcome.REFUSED, "", "", "", "", (candidate.refusal or "",))
+    chain = Chain(leaf, candidate.intermediates)
+    verdict = assess(leaf, candidate.intermediates, place.bundle)
+    try:
+        uid = await _holder(unit, place, leaf, verdict)
+    except OperatorError as fault:
+        return _row(candidate, leaf, Outcome.REFUSED, "", "", (str(fault),))
+    new = _new_credential(place, chain, verdict, uid)
+    known = await find_known(unit.tx, unit.account_id, place.cluster.seq, leaf.fingerprint)
+    if known is not None:
+        return await _take_known(custody, unit, place, candidate, leaf, known, new)
+    await add_credential(unit.tx, unit.account_id, number, new, unit.at)
+    unit.record(
+        "credential_imported",
+        uid=uid,
+        cluster_seq=place.cluster.seq,
+        subject=f"credential/{leaf.fingerprint_hex}",
+        occurred_at=leaf.not_before,
+        details={"verdict": verdict.code, "not_after": leaf.not_after, "trust_epoch": new.trust_epoch},
+    )
+    remarks = (*candidate.remarks, *_remarks(leaf, verdict, uid))
+    remarks += await _keep_key(custody, unit, place, candidate, leaf, number)
+    return _row(candidate, leaf, Outcome.TAKEN, uid, _state(new, unit.now), remarks)
+
+
+async def _holder(unit: Change, place: _Place, leaf: Certificate, verdict: Verdict) -> str:
+    named = await find_holder(unit.tx, unit.account_id, leaf, verdict)
+    if place.holder is None:
+        return named
+    if named and named != place.holder:
+        raise OperatorError(
+            f"The certificate's common name says that it is {named}'s, and its chain holds; "
+            f"it is not taken for {place.holder}. Import it without --holder."
+        )
+    return place.holder
+
+
+def _new_credential(place: _Place, chain: Chain, verdict: Verdict, uid: str) -> NewCredential:
+    leaf = chain.leaf
+    return NewCredential(
+        uid=uid,
+        cluster_seq=place.cluster.seq,
+        origin="imported",
+        fingerprint=leaf.fingerprint,
+        common_name=leaf.common_name or "",
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        vouched_until=verdict.chain_ends_at,
+        trust_epoch=place.cluster.trust_epoch,
+        verdict=verdict.code,
+        masters=MASTERS_GROUP in leaf.organizations,
+        chain=join_chain(chain),
+        serial=leaf.serial,
+        organizations=json.dumps(leaf.organizations),
+    )
+
+
+async def _take_known(
+    custody: Custody,
+    unit: Change,
+    place: _Place,
+    candidate: Candidate,
+    leaf: Certificate,
+    known: KnownCredential,
+    new: NewCredential,
+) -> ImportRow:
+    """A certificate that is recorded already: at most it gets a holder, or its key is kept."""
+    uid, remarks = known.uid, candidate.remarks
+    if not known.uid and new.uid:
+        await set_holder(unit.tx, unit.account_id, known.credential_no, new.uid)
+        unit.record(
+            "credential_matched",
+            uid=new.uid,
+            cluster_seq=place.cluster.seq,
+            subject=f"credential/{leaf.fingerprint_hex}",
+        )
+        uid = new.uid
+        remarks += (f"It was nobody's before; it is {uid}'s now.",)
+    elif place.holder is not None and known.uid != place.holder:
+        remarks += (f"It is recorded as {known.uid}'s, and stays so.",)
+    remarks += await _keep_key(custody, unit, place, candidate, leaf, known.credential_no)
+    return _row(candidate, leaf, Outcome.KNOWN, uid, _state(new, unit.now, known.removed_at), remarks)
+
+
+async def _keep_key(
+    custody: Custody, unit: Change, place: _Place, candidate: Candidate, leaf: Certificate, number: int
+) -> tuple[str, ...]:
+    if candidate.private_key is None or not place.keep_private_keys:
+        return ()
+    sealed = seal_private_key(custody.sealer, unit.account_id, number, candidate.private_key)
+    if not await add_private_key(unit.tx, unit.account_id, number, sealed, unit.at):
+        return ()
+    unit.record("private_key_kept", cluster_seq=place.cluster.seq, subject=f"credential/{leaf.fingerprint_hex}")
+    return ("Its private key is kept, sealed.",)
+
+
+def _remarks(leaf: Certificate, verdict: Verdict, uid: str) -> tuple[str, ...]:
+    remarks = [] if verdict.vouched else [verdict.reason]
+    if not uid:
+        remarks.append("Its holder is not known: say whose it is with --holder.")
+    remarks += [
+        f"It is of the group {group}" + (", which passes every authorizer." if group == MASTERS_GROUP else ".")
+        for group in remarkable_groups(leaf.organizations)
+    ]
+    return tuple(remarks)
+
+
+def _state(new: NewCredential, now: float, removed_at: int | None = None) -> str:
+    facts = Credential(
+        0, new.not_before, new.not_before, new.not_after, new.vouched_until, new.trust_epoch, removed_at=removed_at
+    )
+    return state_of_credential(facts, new.trust_epoch, now)
+
+
+def _row(
+    candidate: Candidate, leaf: Certificate, outcome: Outcome, uid: str, state: str, remarks: tuple[str, ...]
+) -> ImportRow:
+    return ImportRow(candidate.label, outcome, leaf.fingerprint_hex, leaf.common_name or "", uid, state, remarks)

@@ -1,0 +1,245 @@
+"""The installation: making it, opening it, giving it accounts, changing its master key."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from uuid import UUID
+
+from kubecustody import __version__
+from kubecustody.core.errors import OperatorError
+from kubecustody.core.events import first_hash
+from kubecustody.core.names import PrincipalKind
+from kubecustody.custody.changes import Author, Change, change_within
+from kubecustody.pki.sealing import (
+    KeyRing,
+    KeyVersionMissing,
+    MasterKeyWrong,
+    Sealer,
+    load_key_ring,
+    write_key_ring,
+)
+from kubecustody.settings import Settings
+from kubecustody.store import credentials, installation, principals
+from kubecustody.store.migrations import check_schema, create_store
+from kubecustody.store.sqlite import SQLiteStore, check_private
+from kubecustody.store.transactions import Store, Transaction
+
+RandomBytes = Callable[[int], bytes]
+
+_CHECK = b"kubecustody key ring"
+
+
+@dataclass(slots=True)
+class Custody:
+    """An open installation: its store, what seals its secrets, and where its randomness comes from.
+
+    `load_ring` reads the key ring again: another process may have given it a new master key.
+    """
+
+    store: Store
+    sealer: Sealer
+    load_ring: Callable[[], KeyRing]
+    random_bytes: RandomBytes = os.urandom
+
+    def open_access_key_secret(self, account_id: str, access_key_id: str, sealed: bytes) -> bytes:
+        """The secret of an access key. Raises SealBroken, KeyRingUnusable."""
+        try:
+            return open_access_key_secret(self.sealer, account_id, access_key_id, sealed)
+        except KeyVersionMissing:
+            self.sealer = replace(self.sealer, ring=self.load_ring())
+            return open_access_key_secret(self.sealer, account_id, access_key_id, sealed)
+
+
+def seal_key_check(sealer: Sealer) -> bytes:
+    """What the store keeps to tell a wrong key ring at the start."""
+    return sealer.seal(_CHECK, table="installation", column="key_check", account_id="", row_id="")
+
+
+def create_installation(settings: Settings, ring: KeyRing, now: float, random_bytes: RandomBytes) -> str:
+    """Make an empty store sealed by `ring`; the id of the installation. Raises StoreUnusable."""
+    create_store(settings.store_file, int(now))
+    return str(UUID(bytes=random_bytes(16), version=4))
+
+
+async def record_installation(store: Store, sealer: Sealer, now: float) -> None:
+    """Write down whose store this is."""
+
+    async def work(tx: Transaction) -> None:
+        await installation.add_installation(tx, sealer.installation_id, int(now), seal_key_check(sealer))
+
+    await store.write(work)
+
+
+async def open_custody(settings: Settings, *, random_bytes: RandomBytes = os.urandom) -> tuple[SQLiteStore, Custody]:
+    """The store, to be closed by the caller, and the installation in it.
+
+    Raises StoreUnusable (no store, readable by others, damaged, another schema), KeyRingUnusable, and OperatorError
+    where the key ring does not belong to the store.
+    """
+    check_private(settings.store_file)
+    load_ring = partial(load_key_ring, settings.key_ring_file, os.environ.get("KUBECUSTODY_KEY_RING"))
+    ring = load_ring()
+    check_schema(settings.store_file, __version__)
+    store = SQLiteStore(settings.store_file)
+    try:
+        sealer = await _check_ring(store, ring, settings)
+    except BaseException:
+        store.close()
+        raise
+    return store, Custody(store, sealer, load_ring, random_bytes)
+
+
+async def _check_ring(store: Store, ring: KeyRing, settings: Settings) -> Sealer:
+    found = await store.read(installation.find_installation)
+    if found is None:
+        raise OperatorError(
+            f"The store {settings.store_file} was never finished by `kubecustody init`. Remove it and run init again."
+        )
+    sealer = Sealer(ring, found.installation_id)
+    try:
+        sealer.open(found.key_check, table="installation", column="key_check", account_id="", row_id="")
+    except MasterKeyWrong as error:
+        raise OperatorError(f"The key ring does not belong to {settings.store_file}. {error}") from error
+    return sealer
+
+
+async def add_account(
+    custody: Custody, author: Author, now: float, *, name: str, region_id: str, account_id: str | None = None
+) -> str:
+    """A new account with its own principal; its id (16 digits, the first 1)."""
+    new_id = account_id or "1" + random_digits(custody.random_bytes, 15)
+    if not (new_id.isdecimal() and new_id.isascii() and 1 <= len(new_id) <= 32):
+        raise OperatorError(f"{new_id!r} cannot be an account's id: it must be 1 to 32 digits.")
+
+    async def work(tx: Transaction) -> None:
+        if await installation.find_account(tx, new_id) is not None:
+            raise OperatorError(f"There is an account {new_id} already.")
+        account = installation.Account(new_id, name, region_id, int(now), 0)
+        await installation.add_account(tx, account, first_hash(new_id))
+        await principals.add_principal(tx, new_id, new_id, PrincipalKind.ACCOUNT, int(now))
+        await change_within(tx, new_id, author, now, note)
+
+    async def note(unit: Change) -> None:
+        unit.record("account_created", uid=new_id, details={"region_id": region_id})
+
+    await custody.store.write(work)
+    return new_id
+
+
+async def list_accounts(custody: Custody) -> list[installation.Account]:
+    """Every open account, by id."""
+    return await custody.store.read(installation.list_accounts)
+
+
+async def get_account(custody: Custody, account_id: str | None) -> installation.Account:
+    """The account of this id; without one, the only account there is. Raises OperatorError."""
+    accounts = await list_accounts(custody)
+    if account_id is None:
+        if len(accounts) == 1:
+            return accounts[0]
+        raise OperatorError(f"There are {len(accounts)} accounts; say which: --account ID.")
+    for account in accounts:
+        if account.account_id == account_id:
+            return account
+    raise OperatorError(f"There is no account {account_id}. `kubecustody admin accounts list` shows them.")
+
+
+def random_digits(random_bytes: RandomBytes, count: int) -> str:
+    """That many decimal digits, each equally likely."""
+    return str(int.from_bytes(random_bytes(count)) % 10**count).rjust(count, "0")
+
+
+def random_letters(random_bytes: RandomBytes, count: int) -> str:
+    """That many letters and digits, each equally likely to within 2^-64."""
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+    number = int.from_bytes(random_bytes(count + 8))
+    letters = []
+    for _ in range(count):
+        number, digit = divmod(number, len(alphabet))
+        letters.append(alphabet[digit])
+    return "".join(letters)
+
+
+async def rotate_master_key(settings: Settings, custody: Custody, author: Author, now: float) -> int:
+    """Seal every secret anew with a new master key; how many there were.
+
+    The ring with the new key is written first, so that a stop at any moment leaves a ring that opens everything.
+    The old keys stay in the ring: backups need them.
+    """
+    if "KUBECUSTODY_KEY_RING" in os.environ:
+        raise OperatorError(
+            "The key ring comes from KUBECUSTODY_KEY_RING, which this command cannot change. Put it into the file "
+            f"{settings.key_ring_file}, unset the variable, and run the command again."
+        )
+    ring = custody.sealer.ring.rotated(custody.random_bytes)
+    write_key_ring(settings.key_ring_file, ring, replace=True)
+    return await reseal_everything(custody, replace(custody.sealer, ring=ring), author, now)
+
+
+async def reseal_everything(custody: Custody, sealer: Sealer, author: Author, now: float) -> int:
+    """Seal every secret of the store with `sealer`'s current key, in one transaction; how many there were."""
+
+    async def work(tx: Transaction) -> int:
+        count = 0
+        for name, sealed in await installation.list_installation_secrets(tx):
+            plain = open_installation_secret(custody.sealer, name, sealed)
+            await installation.set_installation_secret(
+                tx, name, seal_installation_secret(sealer, name, plain), int(now)
+            )
+            count += 1
+        for account in await installation.list_accounts(tx):
+            count += await _reseal_account(tx, account.account_id, custody.sealer, sealer)
+            await change_within(tx, account.account_id, author, now, note)
+        await installation.set_key_check(tx, seal_key_check(sealer))
+        return count
+
+    async def note(unit: Change) -> None:
+        unit.record("master_key_rotated", details={"version": sealer.ring.current})
+        unit.touch_permissions()
+
+    return await custody.store.write(work)
+
+
+async def _reseal_account(tx: Transaction, account_id: str, old: Sealer, new: Sealer) -> int:
+    keys = await principals.list_sealed_access_keys(tx, account_id)
+    for access_key_id, sealed in keys:
+        secret = open_access_key_secret(old, account_id, access_key_id, sealed)
+        await principals.set_sealed_secret(
+            tx, account_id, access_key_id, seal_access_key_secret(new, account_id, access_key_id, secret)
+        )
+    private = await credentials.list_sealed_private_keys(tx, account_id)
+    for number, sealed in private:
+        plain = old.open(sealed, table="private_keys", column="sealed", account_id=account_id, row_id=number)
+        resealed = seal_private_key(new, account_id, number, plain)
+        await credentials.set_sealed_private_key(tx, account_id, number, resealed)
+    return len(keys) + len(private)
+
+
+def seal_access_key_secret(sealer: Sealer, account_id: str, access_key_id: str, secret: bytes) -> bytes:
+    """The sealed form of an access key's secret."""
+    return sealer.seal(
+        secret, table="access_keys", column="sealed_secret", account_id=account_id, row_id=access_key_id
+    )
+
+
+def open_access_key_secret(sealer: Sealer, account_id: str, access_key_id: str, sealed: bytes) -> bytes:
+    """The secret of an access key. Raises SealBroken."""
+    return sealer.open(
+        sealed, table="access_keys", column="sealed_secret", account_id=account_id, row_id=access_key_id
+    )
+
+
+def seal_private_key(sealer: Sealer, account_id: str, credential_no: int, key: bytes) -> bytes:
+    """The sealed form of a credential's private key."""
+    return sealer.seal(key, table="private_keys", column="sealed", account_id=account_id, row_id=credential_no)
+
+
+def seal_installation_secret(sealer: Sealer, name: str, secret: bytes) -> bytes:
+    """The sealed form of a secret of the installation itself."""
+    return sealer.seal(secret, table="installation_secrets", column="sealed", account_id="", row_id=name)
+
+
+def open_installation_secret(sealer: Sealer, name: str, sealed: bytes) -> bytes:
+    """A secret of the installation itself. Raises SealBroken."""
+    return sealer.open(sealed, table="installation_secrets", column="sealed", account_id="", row_id=name)

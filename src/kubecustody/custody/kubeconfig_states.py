@@ -1,0 +1,206 @@
+"""ListUserKubeConfigStates: what one person holds in each cluster of the account."""
+
+import math
+
+from kubecustody.catalogue.operations import (
+    ListUserKubeConfigStatesInput,
+    ListUserKubeConfigStatesOutput,
+    LiveCredential,
+    Page,
+    UserKubeConfigState,
+)
+from kubecustody.core.errors import UserNotFound
+from kubecustody.core.paging import PageRequest
+from kubecustody.core.states import (
+    CertState,
+    ClusterState,
+    Credential,
+    RemovedBy,
+    RowState,
+    can_get_in,
+    is_live,
+    state_of_credential,
+    state_of_row,
+)
+from kubecustody.core.times import format_time
+from kubecustody.custody.authentication import Caller
+from kubecustody.store.credentials import find_newest_removal
+from kubecustody.store.fleet import (
+    HeldCredential,
+    ListedCluster,
+    Observation,
+    find_newest_credential,
+    list_clusters,
+    list_holdings,
+    list_observations,
+    list_unended,
+)
+from kubecustody.store.principals import find_principal
+from kubecustody.store.transactions import Transaction
+
+MOST_LIVE_CREDENTIALS = 100
+
+_WHY_UNKNOWN = {
+    "chains": "it was last checked against a client CA bundle that the cluster no longer trusts, "
+    "or a certificate above it has ended",
+    "no_client_ca": "the client CA that the cluster trusts is not known here",
+    "unknown_authority": "it does not chain to the client CA that the cluster trusts",
+    "unfit_authority": "what signed it may not sign client certificates",
+    "wrong_key_usage": "its extended key usage is not for clients, so an API server refuses it",
+    "no_common_name": "it has no common name, so an API server takes it for anonymous",
+    "weak_signature": "it is signed with an algorithm that API servers refuse",
+    "unsupported": "it has something that API servers do not understand",
+    "no_certificate": "only a record of it is known, not the certificate",
+}
+
+
+async def list_user_kubeconfig_states(
+    tx: Transaction, caller: Caller, request: ListUserKubeConfigStatesInput, now: float
+) -> ListUserKubeConfigStatesOutput:
+    """One page of the account's clusters with the person's state in each. Raises UserNotFound."""
+    account_id, uid = caller.account_id, request.uid or caller.uid
+    if uid != caller.uid and await find_principal(tx, account_id, uid) is None:
+        raise UserNotFound(uid)
+    offset = PageRequest(request.page_number, request.page_size).offset
+    page = Page(request.page_number, request.page_size, caller.cluster_count)
+    if offset >= caller.cluster_count:
+        return ListUserKubeConfigStatesOutput([], page)
+    clusters = await list_clusters(tx, account_id, offset, request.page_size)
+    first, last = clusters[0].seq, clusters[-1].seq
+    holdings = await list_holdings(tx, account_id, uid, first, last)
+    seen = await list_observations(tx, account_id, first, last)
+    states = []
+    for cluster in clusters:
+        state, expires_at = state_of_row(holdings.get(cluster.seq), cluster.trust_epoch, now)
+        states.append(
+            UserKubeConfigState(
+                cluster.cluster_id,
+                "" if expires_at is None else format_time(expires_at),
+                state,
+                _cluster_state(cluster, seen.get(cluster.seq)) if seen else cluster.told_state,
+                cluster.name,
+            )
+        )
+    if request.detail:
+        await _add_details(tx, account_id, uid, clusters, seen, states, now)
+    return ListUserKubeConfigStatesOutput(states, page)
+
+
+def _cluster_state(cluster: ListedCluster, seen: Observation | None) -> str:
+    """What a probe saw stands above what was told, but a deleted cluster stays deleted."""
+    if seen is None or seen.seen_state is None or cluster.told_state == ClusterState.DELETED:
+        return cluster.told_state
+    return seen.seen_state
+
+
+# --- detail=true
+
+
+async def _add_details(
+    tx: Transaction,
+    account_id: str,
+    uid: str,
+    clusters: list[ListedCluster],
+    seen: dict[int, Observation],
+    states: list[UserKubeConfigState],
+    now: float,
+) -> None:
+    unended = await list_unended(tx, account_id, uid, clusters[0].seq, clusters[-1].seq, math.ceil(now))
+    held: dict[int, list[HeldCredential]] = {}
+    for credential in unended:
+        held.setdefault(credential.cluster_seq, []).append(credential)
+    for cluster, state in zip(clusters, states, strict=True):
+        _fill(state, cluster, seen.get(cluster.seq), held.get(cluster.seq, []), now)
+        await _explain(tx, account_id, uid, cluster, state, held.get(cluster.seq, []), now)
+
+
+def _fill(
+    state: UserKubeConfigState,
+    cluster: ListedCluster,
+    seen: Observation | None,
+    held: list[HeldCredential],
+    now: float,
+) -> None:
+    facts = [credential.facts for credential in held]
+    live = [credential for credential in held if is_live(credential.facts, now)]
+    live.sort(key=lambda credential: credential.facts.not_after or math.inf, reverse=True)
+    state.can_get_in = can_get_in(facts, cluster.trust_epoch, now)
+    state.observed_at = format_time(seen.observed_at) if seen else None
+    state.reachable = seen.reachable if seen else None
+    state.live_credential_count = len(live)
+    state.live_credentials = [
+        LiveCredential(
+            credential.fingerprint.hex() if credential.fingerprint else "",
+            credential.common_name,
+            state_of_credential(credential.facts, cluster.trust_epoch, now),
+            format_time(credential.facts.not_before),
+            _time_or_empty(credential.facts.not_after),
+            _time_or_none(credential.facts.removal_requested_at),
+        )
+        for credential in live[:MOST_LIVE_CREDENTIALS]
+    ]
+
+
+async def _explain(
+    tx: Transaction,
+    account_id: str,
+    uid: str,
+    cluster: ListedCluster,
+    state: UserKubeConfigState,
+    held: list[HeldCredential],
+    now: float,
+) -> None:
+    """Add the sentence that says why, and since when removal is wished, of what decided the state."""
+    deciding = [
+        credential.facts
+        for credential in held
+        if state_of_credential(credential.facts, cluster.trust_epoch, now) == state.cert_state
+        and is_live(credential.facts, now)
+    ]
+    if deciding:
+        requested = [one.removal_requested_at for one in deciding if one.removal_requested_at is not None]
+        state.removal_requested_at = _time_or_none(max(requested, default=None))
+        latest = max(deciding, key=lambda one: one.not_after or math.inf)
+        state.cert_state_reason = _reason_of_live(state.cert_state, latest, now)
+        return
+    state.cert_state_reason, state.removal_requested_at = await _reason_of_dead(
+        tx, account_id, uid, cluster, RowState(CertState(state.cert_state), None), state.cert_expire_time
+    )
+
+
+def _reason_of_live(state: CertState, latest: Credential, now: float) -> str:
+    if state is CertState.UNEXPIRED:
+        if now < latest.not_before:
+            return f"A certificate is vouched for and will be valid from {format_time(latest.not_before)} on."
+        return (
+            "A certificate chains to the client CA that the cluster trusts and is valid until "
+            f"{_time_or_empty(latest.vouched_until)}."
+        )
+    why = _WHY_UNKNOWN.get(latest.verdict, latest.verdict)
+    return f"A certificate may live, but nothing here vouches for it: {why}."
+
+
+async def _reason_of_dead(
+    tx: Transaction, account_id: str, uid: str, cluster: ListedCluster, row: RowState, expired_at: str
+) -> tuple[str, str | None]:
+    newest = await find_newest_credential(tx, account_id, uid, cluster.seq)
+    if newest is None:
+        return "No kubeconfig of this person in this cluster is known here.", None
+    requested = _time_or_none(newest.removal_requested_at)
+    if row.state is CertState.EXPIRED:
+        return f"Every certificate known here has ended, the newest one at {expired_at}.", requested
+    removal = await find_newest_removal(tx, account_id, newest.credential_no)
+    at = _time_or_empty(newest.removed_at)
+    if newest.removed_by == RemovedBy.ATTESTED:
+        who = removal.actor if removal else "an operator"
+        why = removal.reason if removal else ""
+        return f"Removed on the word of {who} at {at} (attested, no cluster confirmed it): {why}", requested
+    return f"Removed, and proved so at {at}.", requested
+
+
+def _time_or_none(at: int | None) -> str | None:
+    return None if at is None else format_time(at)
+
+
+def _time_or_empty(at: int | None) -> str:
+    return "" if at is None else format_time(at)

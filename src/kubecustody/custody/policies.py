@@ -1,0 +1,201 @@
+"""Policies: storing them, attaching them, and what they say about a caller."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kubecustody.catalogue.operations import Operation
+from kubecustody.catalogue.policies import builtin_policies
+from kubecustody.core.errors import AccessDenied, OperatorError
+from kubecustody.core.names import PrincipalKind, check_policy_name, fold_name
+from kubecustody.core.policy import Decision, NamedPolicy, evaluate, parse_policy
+from kubecustody.custody.authentication import Caller
+from kubecustody.custody.changes import Author, Change, change
+from kubecustody.custody.installation import Custody
+from kubecustody.custody.principals import get_group, get_named
+from kubecustody.store import principals
+from kubecustody.store.callers import AttachedPolicy, list_policies_of
+from kubecustody.store.principals import Attachment
+from kubecustody.store.transactions import Transaction
+
+_SYSTEM, _CUSTOM = "System", "Custom"
+_REMEMBERED = 4096
+
+
+class ListedPolicy(NamedTuple):
+    """A policy as it is listed. changed_at is None for a built-in one."""
+
+    name: str
+    policy_type: str
+    changed_at: int | None
+    attachments: int
+
+
+async def put_policy(custody: Custody, account_id: str, author: Author, now: float, name: str, document: str) -> None:
+    """Store a policy of the account's own, or replace it. Raises PolicyRefused with every fault of the document."""
+    check_policy_name(name)
+    folded = fold_name(name)
+    if folded in builtin_policies():
+        raise OperatorError(f"{name} is built in; give yours another name.")
+    parse_policy(document)
+
+    async def work(unit: Change) -> None:
+        before = await principals.find_policy(unit.tx, account_id, folded)
+        if before is not None and before.deleted_at is None and before.document == document:
+            return
+        await principals.set_policy(unit.tx, account_id, folded, name, document, unit.at)
+        unit.record("policy_stored", subject=f"policy/{folded}", details={"document": document})
+        unit.touch_permissions()
+
+    await change(custody.store, account_id, author, now, work)
+
+
+async def delete_policy(custody: Custody, account_id: str, author: Author, now: float, name: str) -> None:
+    """Delete a policy that is attached to nobody."""
+
+    async def work(unit: Change) -> None:
+        policy_type, folded = await _get_policy(unit.tx, account_id, name)
+        if policy_type == _SYSTEM:
+            raise OperatorError(f"{name} is built in and cannot be deleted.")
+        attached = await principals.count_attachments(unit.tx, account_id, policy_type, folded)
+        if attached:
+            raise OperatorError(f"{name} is attached to {attached} users, roles or groups; detach it first.")
+        await principals.delete_policy(unit.tx, account_id, folded, unit.at)
+        unit.record("policy_deleted", subject=f"policy/{folded}")
+        unit.touch_permissions()
+
+    await change(custody.store, account_id, author, now, work)
+
+
+async def set_attachment(
+    custody: Custody,
+    account_id: str,
+    author: Author,
+    now: float,
+    name: str,
+    *,
+    attached: bool,
+    user: str | None = None,
+    group: str | None = None,
+) -> bool:
+    """Attach a policy to a user, role or group, or detach it; whether that changed anything."""
+
+    async def work(unit: Change) -> bool:
+        policy_type, folded = await _get_policy(unit.tx, account_id, name)
+        kind, target = await _target(unit.tx, account_id, user, group)
+        attachment = Attachment(kind, target, policy_type, folded)
+        if attached:
+            changed = await principals.attach_policy(unit.tx, account_id, attachment, unit.at)
+        else:
+            changed = await principals.detach_policy(unit.tx, account_id, attachment)
+        if changed:
+            unit.record(
+                "policy_attached" if attached else "policy_detached",
+                uid=target if kind == "principal" else "",
+                subject=f"policy/{folded}",
+                details={"target": f"{kind}/{target}", "type": policy_type},
+            )
+            unit.touch_permissions()
+        return changed
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def _target(tx: Transaction, account_id: str, user: str | None, group: str | None) -> tuple[str, str]:
+    if (user is None) == (group is None):
+        raise OperatorError("Say either a user or role, or a group.")
+    if group is not None:
+        return "group", await get_group(tx, account_id, group)
+    principal = await get_named(tx, account_id, user or "")
+    if principal.deleted_at is not None:
+        raise OperatorError(f"{user} is deleted.")
+    if principal.kind == PrincipalKind.ACCOUNT:
+        raise OperatorError("The account may do everything; no policy is attached to it.")
+    return "principal", principal.uid
+
+
+async def _get_policy(tx: Transaction, account_id: str, name: str) -> tuple[str, str]:
+    """Type and folded name of a policy. Raises OperatorError."""
+    folded = fold_name(name)
+    if folded in builtin_policies():
+        return _SYSTEM, folded
+    found = await principals.find_policy(tx, account_id, folded)
+    if found is None or found.deleted_at is not None:
+        raise OperatorError(f"There is no policy {name!r}. `kubecustody admin policies list` shows them.")
+    return _CUSTOM, folded
+
+
+async def get_document(custody: Custody, account_id: str, name: str) -> str:
+    """The document of one of the account's own policies. Raises OperatorError."""
+
+    async def work(tx: Transaction) -> str:
+        found = await principals.find_policy(tx, account_id, fold_name(name))
+        if found is None or found.deleted_at is not None:
+            raise OperatorError(f"There is no policy {name!r} of the account's own.")
+        return found.document
+
+    return await custody.store.read(work)
+
+
+async def list_policies(custody: Custody, account_id: str) -> list[ListedPolicy]:
+    """The built-in policies, then the account's own."""
+
+    async def work(tx: Transaction) -> list[ListedPolicy]:
+        listed = [
+            ListedPolicy(
+                policy.name, _SYSTEM, None, await principals.count_attachments(tx, account_id, _SYSTEM, folded)
+            )
+            for folded, policy in builtin_policies().items()
+        ]
+        own = await principals.list_policies(tx, account_id)
+        return listed + [ListedPolicy(name, _CUSTOM, changed_at, count) for name, changed_at, count in own]
+
+    return await custody.store.read(work)
+
+
+class Authoriser:
+    """Decides whether a caller may do an operation, from the policies in the request's own snapshot.
+
+    Decisions are remembered per iam_version of the account, which every change of principals, groups, policies
+    and keys raises in its transaction: what is remembered never outlives what it rests on.
+    """
+
+    def __init__(self) -> None:
+        self._remembered: dict[tuple[str, str, int, str], Decision] = {}
+
+    async def authorise(self, tx: Transaction, caller: Caller, operation: Operation) -> None:
+        """Raise AccessDenied unless the caller may do this operation."""
+        if caller.kind == PrincipalKind.ACCOUNT:
+            return
+        resource = operation.resource.format(region_id=caller.region_id, account_id=caller.account_id)
+        key = (caller.account_id, caller.uid, caller.iam_version, operation.name)
+        decision = self._remembered.get(key)
+        if decision is None:
+            decision = await self._decide(tx, caller, operation, resource)
+            if len(self._remembered) >= _REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = decision
+        if not decision.allowed:
+            raise AccessDenied(
+                action=operation.action_names[0],
+                resource=resource,
+                principal_uid=caller.uid,
+                principal_type="AssumedRoleUser" if caller.kind == PrincipalKind.ROLE else "SubUser",
+                account_id=caller.account_id,
+                explicit=decision.explicit,
+                deciding_policy=decision.policy,
+            )
+
+    async def _decide(self, tx: Transaction, caller: Caller, operation: Operation, resource: str) -> Decision:
+        policies = _named(await list_policies_of(tx, caller.account_id, caller.uid))
+        return evaluate(policies, actions=operation.folded_actions, resource=resource)
+
+
+def _named(attached: Sequence[AttachedPolicy]) -> list[NamedPolicy]:
+    builtin = builtin_policies()
+    named = []
+    for policy in attached:
+        if policy.policy_type == _SYSTEM:
+            named.append(builtin[policy.name_folded])
+        elif policy.document is not None:
+            named.append(NamedPolicy(policy.name or policy.name_folded, parse_policy(policy.document)))
+    return named

@@ -1,0 +1,37 @@
+"""The address of a caller: the socket's, or behind a declared proxy the entry that the proxy itself added."""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
+
+Network = IPv4Network | IPv6Network
+
+
+def caller_address(peer: str, headers: list[tuple[bytes, bytes]], proxies: Sequence[Network]) -> str:
+    """The caller's address as text.
+
+    X-Forwarded-For is read from its end, over entries that are declared proxies themselves; anything before that
+    was written by the caller and is not believed.
+    """
+    if not proxies or not _is_in(peer, proxies):
+        return peer
+    forwarded = b",".join(value for name, value in headers if name == b"x-forwarded-for")
+    for entry in reversed(forwarded.decode("latin-1").split(",")):
+        address = _parse(entry.strip())
+        if address is None:
+            break
+        if not _is_in(str(address), proxies):
+            return str(address)
+    return peer
+
+
+def _is_in(address: str, proxies: Sequence[Network]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in proxies)
+
+
+def _parse(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(text.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return None
+    return getattr(address, "ipv4_mapped", None) or address

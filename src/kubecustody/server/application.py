@@ -1,0 +1,221 @@
+"""The ASGI application: probes, and the pipeline that every call of an operation goes through.
+
+1. Limit: an address with too many failed signatures waits.
+2. Find the operation, from method and path.
+3. Read the body, within its size and time.
+4. Authenticate: signature, key, nonce.
+5. Decode the parameters.
+6. Authorise by the caller's policies.
+7. Handle. Steps 4 to 7 see one snapshot of the store.
+8. Encode the result, or the error.
+9. Log and count.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from kubecustody.catalogue.operations import OPERATIONS, Operation
+from kubecustody.catalogue.shapes import Shape
+from kubecustody.core.errors import AccessDenied, RequestError, SignatureError, Throttled
+from kubecustody.core.limits import TokenBuckets
+from kubecustody.core.times import format_time
+from kubecustody.custody.authentication import Authenticator, Caller
+from kubecustody.custody.handlers import READ_HANDLERS
+from kubecustody.custody.installation import Custody
+from kubecustody.custody.policies import Authoriser
+from kubecustody.server.access_log import AccessLine, AccessLog
+from kubecustody.server.addresses import caller_address
+from kubecustody.server.bodies import ClientGone, read_body
+from kubecustody.server.decoding import decode_input
+from kubecustody.server.metrics import Metrics
+from kubecustody.server.responses import Answer, ErrorResponder, answer_result
+from kubecustody.server.routes import Routes
+from kubecustody.settings import Settings
+from kubecustody.signing.request import SignedRequest
+from kubecustody.store.installation import find_installation
+from kubecustody.store.nonces import NonceTable
+from kubecustody.store.transactions import Transaction
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_LIMITED_KEYS = 20_000
+_LIMITED_ADDRESSES = 50_000
+_SHOWN_PATH = 500
+
+log = logging.getLogger("kubecustody.server")
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What is known of a request so far, for log and metrics."""
+
+    started: float
+    request_id: str
+    address: str
+    operation: str = ""
+    caller: Caller | None = None
+
+
+class Application:
+    """Answers the API for one open installation.
+
+    `clock` (unix seconds) is what states are derived by, and `custody.random_bytes` what ids are made from: both
+    are arguments, so that tests and recorded examples can fix them. Signatures are judged by the real clock.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        custody: Custody,
+        nonces: NonceTable,
+        *,
+        metrics: Metrics,
+        access_log: AccessLog,
+        clock: Callable[[], float] = time.time,
+        operations: Iterable[Operation] = OPERATIONS,
+    ) -> None:
+        self._settings = settings
+        self._custody = custody
+        self._clock = clock
+        self._routes = Routes(operations)
+        self._authenticator = Authenticator(custody, nonces)
+        self._authoriser = Authoriser()
+        self._errors = ErrorResponder(settings.public_url)
+        self._metrics = metrics
+        self._access_log = access_log
+        self._proxies = settings.proxies
+        self._key_limits = TokenBuckets(settings.key_rate_per_second, settings.key_burst, _LIMITED_KEYS)
+        self._failure_limits = TokenBuckets(
+            settings.failed_signature_rate_per_second, settings.failed_signature_burst, _LIMITED_ADDRESSES
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one connection event of ASGI."""
+        if scope["type"] != "http":
+            await _run_lifespan(scope, receive, send)
+            return
+        if scope["path"] in ("/healthz", "/readyz"):
+            answer = await self._answer_probe(scope["path"])
+        else:
+            try:
+                answer = await self._answer_call(scope, receive)
+            except ClientGone:
+                return
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+
+    async def _answer_call(self, scope: Scope, receive: Receive) -> Answer:
+        peer = scope["client"][0] if scope.get("client") else ""
+        trace = _Trace(
+            time.perf_counter(), self._new_request_id(), caller_address(peer, scope["headers"], self._proxies)
+        )
+        try:
+            answer = answer_result(await self._call(scope, receive, trace), trace.request_id)  # 8
+        except RequestError as error:
+            self._note_refusal(error, trace)
+            answer = self._errors.answer_error(error, trace.request_id)  # 8
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request %s failed in an unforeseen way", trace.request_id)
+            answer = self._errors.answer_unexpected(trace.request_id)  # 8
+        self._note(scope, trace, answer)  # 9
+        return answer
+
+    async def _call(self, scope: Scope, receive: Receive, trace: _Trace) -> Shape:
+        self._limit_failures(trace.address)  # 1
+        raw_path, query_string, headers = scope["raw_path"], scope["query_string"], scope["headers"]
+        operation, path_values = self._routes.find(scope["method"], raw_path)  # 2
+        trace.operation = operation.name
+        _, body_sha256 = await read_body(  # 3
+            headers, receive, self._settings.max_body_bytes, self._settings.body_timeout_seconds
+        )
+        request = SignedRequest(scope["method"], raw_path, query_string, headers, body_sha256)
+
+        async def work(tx: Transaction) -> Shape:
+            caller = trace.caller = await self._authenticator.authenticate(  # 4
+                tx, request, operation, time.time(), self._limit_key
+            )
+            decoded = decode_input(operation, path_values, query_string)  # 5
+            await self._authoriser.authorise(tx, caller, operation)  # 6
+            return await READ_HANDLERS[operation.name](tx, caller, decoded, self._clock())  # 7
+
+        return await self._custody.store.read(work)
+
+    def _new_request_id(self) -> str:
+        """A UUID of version 4 in upper case, as the provider writes them."""
+        number = int.from_bytes(self._custody.random_bytes(16))
+        number = number & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48)
+        text = f"{number:032X}"
+        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def _limit_failures(self, address: str) -> None:
+        wait_ms = self._failure_limits.peek(address, time.monotonic())
+        if wait_ms:
+            raise Throttled("address, for failed signatures", wait_ms)
+
+    def _limit_key(self, access_key_id: str) -> None:
+        wait_ms = self._key_limits.take(access_key_id, time.monotonic())
+        if wait_ms:
+            raise Throttled("access key", wait_ms)
+
+    def _note_refusal(self, error: RequestError, trace: _Trace) -> None:
+        if isinstance(error, SignatureError):
+            self._failure_limits.take(trace.address, time.monotonic())
+            self._metrics.count_signature_failure(error.code)
+        elif isinstance(error, AccessDenied):
+            self._metrics.count_denial(trace.operation)
+
+    def _note(self, scope: Scope, trace: _Trace, answer: Answer) -> None:
+        seconds = time.perf_counter() - trace.started
+        self._metrics.count_request(trace.operation, answer.code, seconds)
+        caller = trace.caller
+        self._access_log.write(
+            AccessLine(
+                format_time(int(time.time())),
+                trace.request_id,
+                trace.address,
+                scope["method"],
+                scope["raw_path"][:_SHOWN_PATH].decode("ascii", "backslashreplace"),
+                trace.operation,
+                answer.status,
+                answer.code,
+                caller.account_id if caller else "",
+                caller.uid if caller else "",
+                caller.access_key_id if caller else "",
+                int(seconds * 1_000_000),
+            )
+        )
+
+    async def _answer_probe(self, path: str) -> Answer:
+        """healthz: the process answers. readyz: its store does too."""
+        ok = True
+        if path == "/readyz":
+            try:
+                ok = await self._custody.store.read(find_installation) is not None
+            except (RequestError, OSError):
+                ok = False
+        body = b"ok\n" if ok else b"the store does not answer\n"
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+        return Answer(200 if ok else 503, headers, body)
+
+
+async def _run_lifespan(scope: Scope, receive: Receive, send: Send) -> None:
+    """Say yes to the server's start and stop; whoever made the application opens and closes what it uses."""
+    if scope["type"] != "lifespan":
+        await send({"type": "websocket.close", "code": 1000})
+        return
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            await send({"type": "lifespan.startup.complete"})
+        elif message["type"] == "lifespan.shutdown":
+            await send({"type": "lifespan.shutdown.complete"})
+            return
+        await asyncio.sleep(0)

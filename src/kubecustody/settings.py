@@ -1,0 +1,296 @@
+"""The settings, one table: name, type, unit, default and meaning of each.
+
+A setting is taken from the environment (KUBECUSTODY_<NAME>), else from the file `kubecustody.toml` in the data
+folder (or the file that KUBECUSTODY_CONFIG names), else from its default.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+from kubecustody.core.errors import OperatorError
+
+PREFIX = "KUBECUSTODY_"
+CONFIG_FILE_NAME = "kubecustody.toml"
+
+
+class SettingsRefused(OperatorError):
+    """One or more settings are wrong; the text names each of them and what it must be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. `default` is text, as in the environment; "" stands for what `doc` says."""
+
+    name: str
+    type: type
+    default: str
+    doc: str
+    unit: str = ""
+    minimum: float | None = None
+    values: tuple[str, ...] = ()
+
+
+TABLE: tuple[Setting, ...] = (
+    Setting(
+        "data_dir",
+        Path,
+        "",
+        "Folder of the store. Default: kubecustody in the user's data folder (XDG_DATA_HOME, else ~/.local/share).",
+    ),
+    Setting(
+        "key_ring_file",
+        Path,
+        "",
+        "File with the master keys that seal every secret. Default: the data folder's "
+        "name with .key-ring, beside it, so that a copy of the folder never holds it. "
+        "KUBECUSTODY_KEY_RING may hold the text instead.",
+    ),
+    Setting("listen", str, "127.0.0.1:8443", "Address and port of the API."),
+    Setting(
+        "tls",
+        str,
+        "on",
+        "Whether the API speaks HTTPS. `off` only on loopback or behind a declared proxy.",
+        values=("on", "off"),
+    ),
+    Setting("tls_certificate_file", Path, "", "PEM certificate chain. Default: the one that `init` made."),
+    Setting("tls_key_file", Path, "", "PEM private key. Default: the one that `init` made."),
+    Setting(
+        "trusted_proxies",
+        str,
+        "",
+        "Networks of proxies in front, comma-separated (10.0.0.5,10.1.0.0/16): from "
+        "them X-Forwarded-For is believed, its last entry that is no proxy of these.",
+    ),
+    Setting(
+        "public_url",
+        str,
+        "",
+        "Address under which callers reach the API; links in answers begin with it. Default: made from `listen`.",
+    ),
+    Setting(
+        "workers",
+        int,
+        "1",
+        "Processes that answer the API. Nonces are shared; each has limits of its own.",
+        minimum=1,
+    ),
+    Setting("metrics_listen", str, "127.0.0.1:9464", "Address and port of the metrics; `off`: none."),
+    Setting(
+        "access_log",
+        str,
+        "on",
+        "Whether each request is written to standard output, one JSON object a line.",
+        values=("on", "off"),
+    ),
+    Setting("max_body_bytes", int, "1048576", "Largest body of a request.", "bytes", 1),
+    Setting("body_timeout_seconds", float, "10", "How long a body may take to arrive.", "seconds", 0.01),
+    Setting("graceful_timeout_seconds", int, "10", "How long a stop waits for running requests.", "seconds", 0),
+    Setting(
+        "key_rate_per_second",
+        float,
+        "500",
+        "Requests of one access key, in the long run; 0: no limit.",
+        "requests per second",
+        0,
+    ),
+    Setting("key_burst", int, "1000", "Requests of one access key at once.", "requests", 1),
+    Setting(
+        "failed_signature_rate_per_second",
+        float,
+        "20",
+        "Failed signatures of one address, in the long run; 0: no limit.",
+        "requests per second",
+        0,
+    ),
+    Setting("failed_signature_burst", int, "200", "Failed signatures of one address at once.", "requests", 1),
+    Setting(
+        "nonce_slots",
+        int,
+        "524288",
+        "How many nonces can be remembered, 16 bytes each: one for each request of 15 minutes. A full table refuses.",
+        "nonces",
+        1024,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force. Each field is described in TABLE."""
+
+    data_dir: Path
+    key_ring_file: Path
+    listen: str
+    tls: str
+    tls_certificate_file: Path
+    tls_key_file: Path
+    trusted_proxies: str
+    public_url: str
+    workers: int
+    metrics_listen: str
+    access_log: str
+    max_body_bytes: int
+    body_timeout_seconds: float
+    graceful_timeout_seconds: int
+    key_rate_per_second: float
+    key_burst: int
+    failed_signature_rate_per_second: float
+    failed_signature_burst: int
+    nonce_slots: int
+
+    @property
+    def store_file(self) -> Path:
+        """The SQLite file."""
+        return self.data_dir / "kubecustody.db"
+
+    @property
+    def nonces_file(self) -> Path:
+        """The table of spent nonces."""
+        return self.data_dir / "nonces"
+
+    @property
+    def tls_root_file(self) -> Path:
+        """The root certificate that `init` made, for clients to trust."""
+        return self.data_dir / "tls" / "root.pem"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of the API."""
+        return split_address("listen", self.listen)
+
+    @property
+    def metrics_address(self) -> tuple[str, int] | None:
+        """Host and port of the metrics; None where they are off."""
+        return None if self.metrics_listen == "off" else split_address("metrics_listen", self.metrics_listen)
+
+    @property
+    def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks of declared proxies."""
+        return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
+
+
+def load_settings(
+    environment: Mapping[str, str] = os.environ, overrides: Mapping[str, str] | None = None
+) -> Settings:
+    """The settings in force; `overrides` stand above the environment. Raises SettingsRefused naming every fault."""
+    given: dict[str, str] = {
+        name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
+    }
+    given.update(overrides or {})
+    data_dir = Path(given.get("data_dir") or _default_data_dir(environment)).expanduser()
+    config_file = Path(given.get("config") or data_dir / CONFIG_FILE_NAME)
+    from_file = _read_file(config_file, must_exist="config" in given)
+    faults = [
+        f"{config_file}: {name} is no setting. `kubecustody settings` lists them all."
+        for name in sorted(set(from_file) - {setting.name for setting in TABLE})
+    ]
+    texts = {**from_file, **given}
+    values = {setting.name: _read(setting, texts.get(setting.name, ""), faults) for setting in TABLE}
+    if not faults:
+        _fill_defaults(values, data_dir)
+        _check_together(values, faults)
+    if faults:
+        raise SettingsRefused("\n".join(faults))
+    return Settings(**values)
+
+
+def _default_data_dir(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_DATA_HOME") or str(Path(environment.get("HOME", "~")) / ".local" / "share")
+    return Path(base) / "kubecustody"
+
+
+def _read_file(path: Path, *, must_exist: bool) -> dict[str, str]:
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise SettingsRefused(f"There is no settings file {path}, which KUBECUSTODY_CONFIG names.") from None
+        return {}
+    except OSError as error:
+        raise SettingsRefused(f"The settings file {path} cannot be read: {error.strerror}.") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsRefused(f"The settings file {path} is not TOML: {error}.") from error
+    return {name: str(value) for name, value in content.items()}
+
+
+def _read(setting: Setting, text: str, faults: list[str]) -> Any:
+    text = text or setting.default
+    try:
+        value = Path(text).expanduser() if setting.type is Path else setting.type(text)
+    except ValueError:
+        faults.append(f"{setting.name} is {text!r}; it must be a number ({setting.unit or setting.type.__name__}).")
+        return None
+    if setting.minimum is not None and isinstance(value, int | float) and not value >= setting.minimum:
+        faults.append(f"{setting.name} is {text}; it must be at least {setting.minimum:g}.")
+    if setting.values and value not in setting.values:
+        faults.append(f"{setting.name} is {text!r}; it must be one of {', '.join(setting.values)}.")
+    return value
+
+
+def _fill_defaults(values: dict[str, Any], data_dir: Path) -> None:
+    values["data_dir"] = data_dir
+    if values["key_ring_file"] == Path():
+        values["key_ring_file"] = data_dir.with_name(data_dir.name + ".key-ring")
+    if values["tls_certificate_file"] == Path():
+        values["tls_certificate_file"] = data_dir / "tls" / "server.pem"
+    if values["tls_key_file"] == Path():
+        values["tls_key_file"] = data_dir / "tls" / "server-key.pem"
+    if not values["public_url"]:
+        scheme = "http" if values["tls"] == "off" else "https"
+        values["public_url"] = f"{scheme}://{values['listen']}"
+    values["public_url"] = values["public_url"].rstrip("/")
+
+
+def _check_together(values: dict[str, Any], faults: list[str]) -> None:
+    for name in ("listen", "metrics_listen"):
+        if name == "metrics_listen" and values[name] == "off":
+            continue
+        try:
+            split_address(name, values[name])
+        except SettingsRefused as fault:
+            faults.append(str(fault))
+    url = urlsplit(values["public_url"])
+    if url.scheme not in ("http", "https") or not url.hostname or url.path:
+        faults.append(f"public_url is {values['public_url']!r}; it must be https://HOST[:PORT], without a path.")
+    for part in filter(None, (part.strip() for part in values["trusted_proxies"].split(","))):
+        try:
+            ip_network(part)
+        except ValueError:
+            faults.append(f"trusted_proxies has {part!r}; each must be an address or a network such as 10.1.0.0/16.")
+    if not faults and values["tls"] == "off" and not values["trusted_proxies"]:
+        host, _ = split_address("listen", values["listen"])
+        if not is_loopback(host):
+            faults.append(
+                f"tls is off and listen is {values['listen']}: without TLS the API listens on loopback only, "
+                "or behind a proxy that trusted_proxies declares."
+            )
+
+
+def split_address(name: str, text: str) -> tuple[str, int]:
+    """Host and port of HOST:PORT or [IPV6]:PORT. Raises SettingsRefused; `name` is the setting's."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise SettingsRefused(f"{name} is {text!r}; it must be ADDRESS:PORT, as 127.0.0.1:8443 or [::1]:8443.")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether this host is this machine alone."""
+    return host == "localhost" or host == "::1" or host.startswith("127.")
+
+
+def check_table() -> None:
+    """TypeError unless every setting of the table is a field of Settings, and of its type."""
+    hints = get_type_hints(Settings)
+    for setting in TABLE:
+        if hints.get(setting.name) is not setting.type:
+            raise TypeError(f"{setting.name}: the table says {setting.type}, Settings {hints.get(setting.name)}")
+    if [field.name for field in fields(Settings)] != [setting.name for setting in TABLE]:
+        raise TypeError("Settings has other fields than the table")

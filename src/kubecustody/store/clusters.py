@@ -1,0 +1,163 @@
+"""Clusters: registration and the counted tree, their details, and the client CA bundles that they trust."""
+
+from typing import NamedTuple
+
+from kubecustody.core.paging import nodes_of
+from kubecustody.store.fleet import ListedCluster, Observation
+from kubecustody.store.statements import statement
+from kubecustody.store.transactions import Transaction
+
+
+class ClusterDetails(NamedTuple):
+    """Where a cluster is and how it is reached; every address is None where it is not known."""
+
+    region_id: str
+    created_at: int
+    server_ca: str | None = None
+    manage_endpoint: str | None = None
+    public_endpoint: str | None = None
+    private_endpoint: str | None = None
+    tls_server_name: str | None = None
+    proxy_url: str | None = None
+    kube_system_uid: str | None = None
+
+
+class TrustBundle(NamedTuple):
+    """A client CA bundle (PEM) that the cluster trusts from then on."""
+
+    client_ca: str
+    recorded_at: int
+
+
+_TAKE_SEQ = statement("take_cluster_seq")
+_FORGET_COUNT = statement("forget_cluster_count")
+_ADJUST_NODE = statement("adjust_node")
+_ADD_CLUSTER = statement("add_cluster")
+_ADD_DETAILS = statement("add_cluster_details")
+_SET_DETAILS = statement("set_cluster_details")
+_FIND_DETAILS = statement("find_cluster_details")
+_FIND_BY_ID = statement("find_cluster_by_id")
+_FIND_BY_SEQ = statement("find_cluster_by_seq")
+_LIST_BY_NAME = statement("list_clusters_by_name")
+_FIND_PURGED = statement("find_purged_cluster")
+_SET_NAME = statement("set_cluster_name")
+_SET_TOLD_STATE = statement("set_cluster_told_state")
+_SET_DELETED = statement("set_cluster_deleted")
+_DROP_CLUSTER = statement("drop_cluster")
+_ADD_PURGED = statement("add_purged_cluster")
+_ADD_BUNDLE = statement("add_trust_bundle")
+_SET_EPOCH = statement("set_cluster_trust_epoch")
+_FIND_BUNDLE = statement("find_trust_bundle")
+_FIND_OBSERVATION = statement("find_observation")
+
+
+async def add_cluster(
+    tx: Transaction, account_id: str, seq: int, cluster_id: str, name: str, told_state: str, details: ClusterDetails
+) -> None:
+    """Register a cluster under the seq behind the account's last. AlreadyThere where the id is in use."""
+    await tx.execute(_ADD_CLUSTER, account_id, seq, cluster_id, name, told_state)
+    await tx.execute(
+        _ADD_DETAILS,
+        account_id,
+        seq,
+        details.region_id,
+        details.created_at,
+        details.server_ca,
+        details.manage_endpoint,
+        details.public_endpoint,
+        details.private_endpoint,
+        details.tls_server_name,
+        details.proxy_url,
+    )
+    await tx.execute(_TAKE_SEQ, account_id)
+    await _adjust_nodes(tx, account_id, seq, 1)
+
+
+async def purge_cluster(tx: Transaction, account_id: str, cluster: ListedCluster, now: int) -> None:
+    """Take a cluster out of the list; that it was, and its id, stay known."""
+    await tx.execute(_FORGET_COUNT, account_id)
+    await _adjust_nodes(tx, account_id, cluster.seq, -1)
+    await tx.execute(_DROP_CLUSTER, account_id, cluster.seq)
+    await tx.execute(_ADD_PURGED, account_id, cluster.cluster_id, cluster.seq, now)
+
+
+async def _adjust_nodes(tx: Transaction, account_id: str, seq: int, change: int) -> None:
+    await tx.execute_many(_ADJUST_NODE, [(account_id, level, index, change) for level, index in nodes_of(seq)])
+
+
+async def find_cluster(tx: Transaction, account_id: str, cluster_id: str) -> ListedCluster | None:
+    """The cluster of this id."""
+    row = await tx.fetch_one(_FIND_BY_ID, account_id, cluster_id)
+    return ListedCluster._make(row) if row is not None else None
+
+
+async def find_cluster_by_seq(tx: Transaction, account_id: str, seq: int) -> ListedCluster | None:
+    """The cluster of this number."""
+    row = await tx.fetch_one(_FIND_BY_SEQ, account_id, seq)
+    return ListedCluster._make(row) if row is not None else None
+
+
+async def list_clusters_by_name(tx: Transaction, account_id: str, name: str, at_most: int) -> list[ListedCluster]:
+    """At most `at_most` clusters of this name; names need not be unique."""
+    rows = await tx.fetch_all(_LIST_BY_NAME, account_id, name, at_most)
+    return [ListedCluster._make(row) for row in rows]
+
+
+async def was_purged(tx: Transaction, account_id: str, cluster_id: str) -> bool:
+    """Whether a cluster of this id was purged: its id is never used again."""
+    return await tx.fetch_one(_FIND_PURGED, account_id, cluster_id) is not None
+
+
+async def find_cluster_details(tx: Transaction, account_id: str, seq: int) -> ClusterDetails | None:
+    """The details of a cluster."""
+    row = await tx.fetch_one(_FIND_DETAILS, account_id, seq)
+    return ClusterDetails._make(row) if row is not None else None
+
+
+async def set_cluster_details(tx: Transaction, account_id: str, seq: int, details: ClusterDetails) -> None:
+    """Replace the details of a cluster, but for its creation time."""
+    await tx.execute(
+        _SET_DETAILS,
+        account_id,
+        seq,
+        details.region_id,
+        details.server_ca,
+        details.manage_endpoint,
+        details.public_endpoint,
+        details.private_endpoint,
+        details.tls_server_name,
+        details.proxy_url,
+    )
+
+
+async def set_cluster_name(tx: Transaction, account_id: str, seq: int, name: str) -> None:
+    """Rename a cluster."""
+    await tx.execute(_SET_NAME, account_id, seq, name)
+
+
+async def set_cluster_told_state(tx: Transaction, account_id: str, seq: int, told_state: str) -> None:
+    """Record what the operator says of a cluster's state."""
+    await tx.execute(_SET_TOLD_STATE, account_id, seq, told_state)
+
+
+async def set_cluster_deleted(tx: Transaction, account_id: str, seq: int, now: int) -> None:
+    """Mark a cluster as deleted; it stays listed until it is purged."""
+    await tx.execute(_SET_DELETED, account_id, seq, now)
+
+
+async def add_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: int, client_ca: str, now: int) -> None:
+    """Put a client CA bundle in force for a cluster, under the epoch behind its last."""
+    await tx.execute(_ADD_BUNDLE, account_id, seq, epoch, client_ca, now)
+    await tx.execute(_SET_EPOCH, account_id, seq, epoch)
+
+
+async def find_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: int) -> TrustBundle | None:
+    """The client CA bundle of this epoch."""
+    row = await tx.fetch_one(_FIND_BUNDLE, account_id, seq, epoch)
+    return TrustBundle._make(row) if row is not None else None
+
+
+async def find_observation(tx: Transaction, account_id: str, seq: int) -> Observation | None:
+    """What a probe saw last of a cluster."""
+    row = await tx.fetch_one(_FIND_OBSERVATION, account_id, seq)
+    return Observation(row[0], bool(row[1]), row[2]) if row is not None else None

@@ -1,0 +1,122 @@
+"""One page of the fleet, and what one person holds in its clusters: flat at any depth.
+
+The counted tree leads to the first cluster of the page (three levels of at most 64 nodes each), then range scans
+of primary keys read the rest, all in one snapshot. Measured against OFFSET in docs/decisions/0002-data-model.md.
+"""
+
+from typing import Any, NamedTuple
+
+from kubecustody.core.paging import FANOUT_BITS, LEVELS, step_into
+from kubecustody.core.states import Credential, Holding, RemovedBy
+from kubecustody.store.statements import statement
+from kubecustody.store.transactions import Row, Transaction
+
+_LIST_NODES = statement("list_nodes")
+_LIST_CLUSTERS_FROM = statement("list_clusters_from")
+_LIST_HOLDINGS_BETWEEN = statement("list_holdings_between")
+_LIST_OBSERVATIONS_BETWEEN = statement("list_observations_between")
+_LIST_UNENDED_BETWEEN = statement("list_unended_between")
+_FIND_NEWEST_CREDENTIAL = statement("find_newest_credential")
+
+_ALL_INDEXES = 2**62
+
+
+class ListedCluster(NamedTuple):
+    """The narrow facts of one cluster."""
+
+    seq: int
+    cluster_id: str
+    name: str
+    told_state: str
+    trust_epoch: int
+    deleted_at: int | None
+
+
+class Observation(NamedTuple):
+    """What a probe saw last of one cluster."""
+
+    seen_state: str | None
+    reachable: bool
+    observed_at: int
+
+
+class HeldCredential(NamedTuple):
+    """A credential with what is shown of it."""
+
+    cluster_seq: int
+    facts: Credential
+    fingerprint: bytes | None
+    common_name: str
+    origin: str
+
+
+class NewestCredential(NamedTuple):
+    """What explains the state of a person none of whose credentials lives."""
+
+    credential_no: int
+    removed_by: str | None
+    removed_at: int | None
+    removal_requested_at: int | None
+    verdict: str
+
+
+async def list_clusters(tx: Transaction, account_id: str, offset: int, at_most: int) -> list[ListedCluster]:
+    """At most `at_most` clusters of the account from the offset-th on, by seq. `offset` lies within the count."""
+    first_seq, skipped = await _start(tx, account_id, offset)
+    rows = await tx.fetch_all(_LIST_CLUSTERS_FROM, account_id, first_seq, skipped + at_most)
+    return [ListedCluster._make(row) for row in rows[skipped:]]
+
+
+async def _start(tx: Transaction, account_id: str, offset: int) -> tuple[int, int]:
+    """A seq, and how many clusters lie between it and the offset-th one (fewer than 64)."""
+    if offset == 0:
+        return 0, 0
+    first, last = 0, _ALL_INDEXES
+    for level in LEVELS:
+        nodes = await tx.fetch_all(_LIST_NODES, account_id, level, first, last)
+        index, offset = step_into(nodes, offset)
+        first = index << FANOUT_BITS
+        last = first + (1 << FANOUT_BITS) - 1
+    return first, offset
+
+
+async def list_holdings(
+    tx: Transaction, account_id: str, uid: str, first_seq: int, last_seq: int
+) -> dict[int, Holding]:
+    """What the person holds in the clusters between, both included, by the cluster's seq."""
+    rows = await tx.fetch_all(_LIST_HOLDINGS_BETWEEN, account_id, uid, first_seq, last_seq)
+    return {row[0]: Holding._make(row[1:]) for row in rows}
+
+
+async def list_observations(
+    tx: Transaction, account_id: str, first_seq: int, last_seq: int
+) -> dict[int, Observation]:
+    """What probes saw of the clusters between, by the cluster's seq."""
+    rows = await tx.fetch_all(_LIST_OBSERVATIONS_BETWEEN, account_id, first_seq, last_seq)
+    return {row[0]: Observation(row[1], bool(row[2]), row[3]) for row in rows}
+
+
+async def list_unended(
+    tx: Transaction, account_id: str, uid: str, first_seq: int, last_seq: int, now: int
+) -> list[HeldCredential]:
+    """The person's credentials in these clusters whose end is not past (removed ones too) or not known."""
+    rows = await tx.fetch_all(_LIST_UNENDED_BETWEEN, account_id, uid, first_seq, last_seq, now)
+    return [HeldCredential(row[0], credential_of(row[1:12]), *row[12:]) for row in rows]
+
+
+async def find_newest_credential(
+    tx: Transaction, account_id: str, uid: str, cluster_seq: int
+) -> NewestCredential | None:
+    """The person's newest credential in this cluster."""
+    row = await tx.fetch_one(_FIND_NEWEST_CREDENTIAL, account_id, uid, cluster_seq)
+    return NewestCredential._make(row) if row is not None else None
+
+
+def credential_of(row: Row) -> Credential:
+    """The facts from (credential_no, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict,
+    masters, removed_at, removed_by, removal_requested_at).
+    """
+    values: list[Any] = list(row)
+    values[7] = bool(values[7])
+    values[9] = RemovedBy(values[9]) if values[9] is not None else None
+    return Credential._make(values)

@@ -1,0 +1,152 @@
+"""The installation, its accounts, and the events of each account."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kubecustody.core.events import Event
+from kubecustody.store.statements import statement
+from kubecustody.store.transactions import Transaction
+
+
+class Installation(NamedTuple):
+    """What is said of the installation as a whole; key_check is sealed by its key ring."""
+
+    installation_id: str
+    created_at: int
+    epoch: int
+    key_check: bytes
+
+
+class Account(NamedTuple):
+    """An account and how many clusters it lists."""
+
+    account_id: str
+    name: str
+    region_id: str
+    created_at: int
+    cluster_count: int
+
+
+class Counters(NamedTuple):
+    """Where an account's numbers stand."""
+
+    last_event_no: int
+    last_seal_hash: bytes
+    last_cluster_seq: int
+    last_credential_no: int
+    cluster_count: int
+
+
+class EventSeal(NamedTuple):
+    """The seal over the events first..last."""
+
+    last_event_no: int
+    first_event_no: int
+    hash: bytes
+
+
+_FIND_INSTALLATION = statement("find_installation")
+_ADD_INSTALLATION = statement("add_installation")
+_SET_KEY_CHECK = statement("set_key_check")
+_FIND_SECRET = statement("find_installation_secret")
+_SET_SECRET = statement("set_installation_secret")
+_LIST_SECRETS = statement("list_installation_secrets")
+_ADD_ACCOUNT = statement("add_account")
+_LIST_ACCOUNTS = statement("list_accounts")
+_FIND_ACCOUNT = statement("find_account")
+_FIND_COUNTERS = statement("find_account_counters")
+_LOCK_ACCOUNT = statement("lock_account")
+_RAISE_IAM_VERSION = statement("raise_iam_version")
+_RAISE_DATA_VERSION = statement("raise_data_version")
+_SET_EVENT_END = statement("set_event_end")
+_ADD_EVENT = statement("add_event")
+_ADD_EVENT_SEAL = statement("add_event_seal")
+_LIST_EVENTS_AFTER = statement("list_events_after")
+_LIST_EVENT_SEALS_AFTER = statement("list_event_seals_after")
+
+
+async def find_installation(tx: Transaction) -> Installation | None:
+    """The installation; None in a store that `init` did not finish."""
+    row = await tx.fetch_one(_FIND_INSTALLATION)
+    return Installation._make(row) if row is not None else None
+
+
+async def add_installation(tx: Transaction, installation_id: str, created_at: int, key_check: bytes) -> None:
+    """Record the installation, once."""
+    await tx.execute(_ADD_INSTALLATION, installation_id, created_at, key_check)
+
+
+async def set_key_check(tx: Transaction, key_check: bytes) -> None:
+    """Replace what tells a wrong key ring."""
+    await tx.execute(_SET_KEY_CHECK, key_check)
+
+
+async def find_installation_secret(tx: Transaction, name: str) -> bytes | None:
+    """A sealed secret of the installation itself."""
+    row = await tx.fetch_one(_FIND_SECRET, name)
+    return row[0] if row is not None else None
+
+
+async def set_installation_secret(tx: Transaction, name: str, sealed: bytes, now: int) -> None:
+    """Record or replace a sealed secret of the installation."""
+    await tx.execute(_SET_SECRET, name, sealed, now)
+
+
+async def list_installation_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
+    """Every sealed secret of the installation, with its name."""
+    return [(row[0], row[1]) for row in await tx.fetch_all(_LIST_SECRETS)]
+
+
+async def add_account(tx: Transaction, account: Account, first_seal_hash: bytes) -> None:
+    """Record an account without clusters."""
+    await tx.execute(
+        _ADD_ACCOUNT, account.account_id, account.name, account.region_id, account.created_at, first_seal_hash
+    )
+
+
+async def list_accounts(tx: Transaction) -> list[Account]:
+    """Every open account, by id."""
+    return [Account._make(row) for row in await tx.fetch_all(_LIST_ACCOUNTS)]
+
+
+async def find_account(tx: Transaction, account_id: str) -> Account | None:
+    """The account of this id."""
+    row = await tx.fetch_one(_FIND_ACCOUNT, account_id)
+    return Account._make(row) if row is not None else None
+
+
+async def lock_account(tx: Transaction, account_id: str) -> Counters | None:
+    """The account's counters, held until the transaction ends; None without the account."""
+    await tx.execute(_LOCK_ACCOUNT, account_id)
+    row = await tx.fetch_one(_FIND_COUNTERS, account_id)
+    return Counters._make(row) if row is not None else None
+
+
+async def raise_iam_version(tx: Transaction, account_id: str) -> None:
+    """Say that principals, keys, groups or policies changed."""
+    await tx.execute(_RAISE_IAM_VERSION, account_id)
+
+
+async def raise_data_version(tx: Transaction, account_id: str) -> None:
+    """Say that something changed which the list may show."""
+    await tx.execute(_RAISE_DATA_VERSION, account_id)
+
+
+async def add_sealed_events(tx: Transaction, events: Sequence[Event], seal_hash: bytes) -> None:
+    """Append the events of one transaction, at least one, numbered on from the last, with their seal."""
+    await tx.execute_many(_ADD_EVENT, events)
+    first, last = events[0], events[-1]
+    await tx.execute(_ADD_EVENT_SEAL, last.account_id, last.event_no, first.event_no, seal_hash)
+    await tx.execute(_SET_EVENT_END, last.account_id, last.event_no, seal_hash)
+
+
+async def list_events(tx: Transaction, account_id: str, after_event_no: int, at_most: int) -> list[Event]:
+    """At most `at_most` events behind that number, in order."""
+    rows = await tx.fetch_all(_LIST_EVENTS_AFTER, account_id, after_event_no, at_most)
+    return [Event(account_id, *row) for row in rows]
+
+
+async def list_event_seals(tx: Transaction, account_id: str, after_event_no: int, at_most: int) -> list[EventSeal]:
+    """At most `at_most` seals whose last event is behind that number, in order."""
+    rows = await tx.fetch_all(_LIST_EVENT_SEALS_AFTER, account_id, after_event_no, at_most)
+    return [EventSeal._make(row) for row in rows]

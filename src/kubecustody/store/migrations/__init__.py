@@ -1,0 +1,144 @@
+"""The schema, as numbered migrations, and what brings a store to the newest of them.
+
+Each file `NNNN_name.sql` begins with `-- phase: pre|post` (before or after the new program runs everywhere)
+and `-- oldest_program: X.Y.Z` (the oldest version that may still use the schema afterwards).
+"""
+
+import os
+import re
+import sqlite3
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from kubecustody.store.errors import StoreUnusable, translate
+from kubecustody.store.sqlite import BUSY_TIMEOUT_MS, check_library, connect
+
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+_HEADER = re.compile(r"-- phase: (pre|post)\n-- oldest_program: (\d+\.\d+\.\d+)\n")
+
+_BOOK = """
+CREATE TABLE IF NOT EXISTS migrations (
+    version INTEGER NOT NULL PRIMARY KEY,
+    name TEXT NOT NULL,
+    phase TEXT NOT NULL,
+    oldest_program TEXT NOT NULL,
+    applied_at INTEGER NOT NULL
+) STRICT
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One numbered step of the schema."""
+
+    version: int
+    name: str
+    phase: str
+    oldest_program: str
+    sql: str
+
+
+@cache
+def all_migrations() -> tuple[Migration, ...]:
+    """Every migration, by version. ValueError where a file lacks its header or a number is missing."""
+    migrations = []
+    for file in sorted(files(__name__).iterdir(), key=lambda file: file.name):
+        if not (name := _FILE.fullmatch(file.name)):
+            continue
+        sql = file.read_text("utf-8")
+        if not (header := _HEADER.match(sql)):
+            raise ValueError(f"{file.name} lacks its header")
+        migrations.append(Migration(int(name[1]), name[2], header[1], header[2], sql))
+    if [migration.version for migration in migrations] != list(range(1, len(migrations) + 1)):
+        raise ValueError("migrations are not numbered from 1 without a gap")
+    return tuple(migrations)
+
+
+def create_store(path: Path, now: int) -> None:
+    """Make an empty store with the newest schema at `path`, readable by its owner alone. Raises StoreUnusable."""
+    check_library()
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        raise StoreUnusable(f"There is a store at {path} already; nothing was changed.") from None
+    except OSError as error:
+        raise StoreUnusable(f"The store {path} cannot be made: {error.strerror}.") from error
+    connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        _apply(connection, now)
+    finally:
+        connection.close()
+
+
+def migrate_store(path: Path, now: int) -> list[Migration]:
+    """Bring the store at `path` to the newest schema; the migrations that were applied. Raises StoreUnusable."""
+    connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+    try:
+        return _apply(connection, now)
+    finally:
+        connection.close()
+
+
+def check_schema(path: Path, program: str) -> None:
+    """Raise StoreUnusable unless the program of this version may use the schema of the store at `path`."""
+    connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+    try:
+        rows = connection.execute("SELECT version, oldest_program FROM migrations ORDER BY version").fetchall()
+    except sqlite3.OperationalError as error:
+        if "no such table" not in str(error):
+            raise translate(error) from error
+        raise StoreUnusable(f"{path} is a database, but not a store of Kubecustody.") from error
+    except sqlite3.Error as error:
+        raise StoreUnusable(
+            f"{path} is damaged or is no SQLite file ({error}). Restore it from a backup; nothing was changed."
+        ) from error
+    finally:
+        connection.close()
+    _judge([version for version, _ in rows], [oldest for _, oldest in rows], path, program)
+
+
+def _judge(versions: list[int], oldest: list[str], path: Path, program: str) -> None:
+    newest = len(all_migrations())
+    if versions and max(versions) < newest:
+        raise StoreUnusable(
+            f"{path} has schema {max(versions)}; this program needs {newest}. Run `kubecustody admin migrate`."
+        )
+    wanted = max((_numbers(version) for version in oldest), default=(0, 0, 0))
+    if _numbers(program) < wanted:
+        raise StoreUnusable(
+            f"{path} was brought to a schema that needs Kubecustody {'.'.join(map(str, wanted))} or later; "
+            f"this is {program}. Install the newer version."
+        )
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in version.split(".")[:3])
+
+
+def _apply(connection: sqlite3.Connection, now: int) -> list[Migration]:
+    applied = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_BOOK)
+        done = {version for (version,) in connection.execute("SELECT version FROM migrations")}
+        for migration in all_migrations():
+            if migration.version in done:
+                continue
+            for sql in split_statements(migration.sql):
+                connection.execute(sql)
+            row = (migration.version, migration.name, migration.phase, migration.oldest_program, now)
+            connection.execute("INSERT INTO migrations VALUES (?, ?, ?, ?, ?)", row)
+            applied.append(migration)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    return applied
+
+
+def split_statements(sql: str) -> list[str]:
+    """The single statements of a migration, without comments. A migration holds no semicolon in a literal."""
+    text = re.sub(r"--[^\n]*", "", sql)
+    return [statement.strip() for statement in text.split(";") if statement.strip()]

@@ -1,0 +1,78 @@
+-- name: take_cluster_seq(account_id)
+UPDATE accounts SET last_cluster_seq = last_cluster_seq + 1, cluster_count = cluster_count + 1
+WHERE account_id = :account_id;
+
+-- name: forget_cluster_count(account_id)
+UPDATE accounts SET cluster_count = cluster_count - 1 WHERE account_id = :account_id;
+
+-- name: adjust_node(account_id, lvl, idx, change)
+INSERT INTO nodes (account_id, lvl, idx, cnt) VALUES (:account_id, :lvl, :idx, :change)
+ON CONFLICT (account_id, lvl, idx) DO UPDATE SET cnt = nodes.cnt + excluded.cnt;
+
+-- name: add_cluster(account_id, seq, cluster_id, name, told_state)
+INSERT INTO clusters (account_id, seq, cluster_id, name, told_state, trust_epoch, deleted_at)
+VALUES (:account_id, :seq, :cluster_id, :name, :told_state, 0, NULL);
+
+-- name: add_cluster_details(account_id, cluster_seq, region_id, created_at, server_ca, manage_endpoint, public_endpoint, private_endpoint, tls_server_name, proxy_url)
+INSERT INTO cluster_details (account_id, cluster_seq, region_id, created_at, server_ca, manage_endpoint,
+    public_endpoint, private_endpoint, tls_server_name, proxy_url, kube_system_uid)
+VALUES (:account_id, :cluster_seq, :region_id, :created_at, :server_ca, :manage_endpoint,
+    :public_endpoint, :private_endpoint, :tls_server_name, :proxy_url, NULL);
+
+-- name: set_cluster_details(account_id, cluster_seq, region_id, server_ca, manage_endpoint, public_endpoint, private_endpoint, tls_server_name, proxy_url)
+UPDATE cluster_details SET region_id = :region_id, server_ca = :server_ca, manage_endpoint = :manage_endpoint,
+    public_endpoint = :public_endpoint, private_endpoint = :private_endpoint,
+    tls_server_name = :tls_server_name, proxy_url = :proxy_url
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: find_cluster_details(account_id, cluster_seq)
+SELECT region_id, created_at, server_ca, manage_endpoint, public_endpoint, private_endpoint, tls_server_name,
+    proxy_url, kube_system_uid
+FROM cluster_details WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: find_cluster_by_id(account_id, cluster_id)
+SELECT seq, cluster_id, name, told_state, trust_epoch, deleted_at FROM clusters
+WHERE account_id = :account_id AND cluster_id = :cluster_id;
+
+-- name: find_cluster_by_seq(account_id, seq)
+SELECT seq, cluster_id, name, told_state, trust_epoch, deleted_at FROM clusters
+WHERE account_id = :account_id AND seq = :seq;
+
+-- name: list_clusters_by_name(account_id, name, at_most)
+SELECT seq, cluster_id, name, told_state, trust_epoch, deleted_at FROM clusters
+WHERE account_id = :account_id AND name = :name ORDER BY seq LIMIT :at_most;
+
+-- name: find_purged_cluster(account_id, cluster_id)
+SELECT seq FROM purged_clusters WHERE account_id = :account_id AND cluster_id = :cluster_id;
+
+-- name: set_cluster_name(account_id, seq, name)
+UPDATE clusters SET name = :name WHERE account_id = :account_id AND seq = :seq;
+
+-- name: set_cluster_told_state(account_id, seq, told_state)
+UPDATE clusters SET told_state = :told_state WHERE account_id = :account_id AND seq = :seq;
+
+-- name: set_cluster_deleted(account_id, seq, deleted_at)
+UPDATE clusters SET deleted_at = :deleted_at, told_state = 'deleted'
+WHERE account_id = :account_id AND seq = :seq AND deleted_at IS NULL;
+
+-- name: drop_cluster(account_id, seq)
+DELETE FROM clusters WHERE account_id = :account_id AND seq = :seq;
+
+-- name: add_purged_cluster(account_id, cluster_id, seq, purged_at)
+INSERT INTO purged_clusters (account_id, cluster_id, seq, purged_at)
+VALUES (:account_id, :cluster_id, :seq, :purged_at);
+
+-- name: add_trust_bundle(account_id, cluster_seq, epoch, client_ca, recorded_at)
+INSERT INTO trust_bundles (account_id, cluster_seq, epoch, client_ca, recorded_at)
+VALUES (:account_id, :cluster_seq, :epoch, :client_ca, :recorded_at);
+
+-- name: set_cluster_trust_epoch(account_id, seq, epoch)
+UPDATE clusters SET trust_epoch = :epoch WHERE account_id = :account_id AND seq = :seq;
+
+-- name: find_trust_bundle(account_id, cluster_seq, epoch)
+SELECT client_ca, recorded_at FROM trust_bundles
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND epoch = :epoch;
+
+-- name: find_observation(account_id, cluster_seq)
+SELECT seen_state, reachable, observed_at FROM cluster_observations
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq;

@@ -1,0 +1,103 @@
+-- name: find_credential_by_fingerprint(account_id, cluster_seq, fingerprint)
+SELECT credential_no, uid, cn, origin, removed_at FROM credentials
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND fingerprint = :fingerprint;
+
+-- name: list_credentials_by_serial(account_id, cluster_seq, serial)
+SELECT k.credential_no, k.fingerprint FROM certificates AS c
+JOIN credentials AS k ON k.account_id = c.account_id AND k.credential_no = c.credential_no
+WHERE c.account_id = :account_id AND c.serial = :serial AND k.cluster_seq = :cluster_seq;
+
+-- name: add_credential(account_id, credential_no, uid, cluster_seq, origin, fingerprint, cn, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict, masters, recorded_at)
+INSERT INTO credentials (account_id, credential_no, uid, cluster_seq, origin, signer_no, fingerprint, cn, issued_at,
+    not_before, not_after, vouched_until, trust_epoch, verdict, masters, recorded_at)
+VALUES (:account_id, :credential_no, :uid, :cluster_seq, :origin, NULL, :fingerprint, :cn, :issued_at,
+    :not_before, :not_after, :vouched_until, :trust_epoch, :verdict, :masters, :recorded_at);
+
+-- name: add_certificate(account_id, credential_no, chain, serial, organizations)
+INSERT INTO certificates (account_id, credential_no, chain, serial, organizations)
+VALUES (:account_id, :credential_no, :chain, :serial, :organizations);
+
+-- name: add_private_key(account_id, credential_no, sealed, stored_at)
+INSERT INTO private_keys (account_id, credential_no, sealed, stored_at, destroyed_at)
+VALUES (:account_id, :credential_no, :sealed, :stored_at, NULL) ON CONFLICT DO NOTHING;
+
+-- name: list_sealed_private_keys(account_id)
+SELECT credential_no, sealed FROM private_keys WHERE account_id = :account_id AND sealed IS NOT NULL;
+
+-- name: set_sealed_private_key(account_id, credential_no, sealed)
+UPDATE private_keys SET sealed = :sealed WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: list_credentials_of(account_id, uid, cluster_seq)
+SELECT credential_no, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict, masters, removed_at,
+    removed_by, removal_requested_at
+FROM credentials WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
+
+-- name: list_chains_of_cluster(account_id, cluster_seq, after_credential_no, at_most)
+SELECT k.credential_no, k.uid, k.removed_at, c.chain FROM credentials AS k
+JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
+WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.credential_no > :after_credential_no
+ORDER BY k.credential_no LIMIT :at_most;
+
+-- name: set_verdict(account_id, credential_no, uid, vouched_until, trust_epoch, verdict, masters)
+UPDATE credentials SET uid = :uid, vouched_until = :vouched_until, trust_epoch = :trust_epoch, verdict = :verdict,
+    masters = :masters
+WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: set_holder(account_id, credential_no, uid)
+UPDATE credentials SET uid = :uid WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: set_holding(account_id, uid, cluster_seq, vouched_until, unvouched_until, unvouched_open, newest_removed_at, newest_not_after, trust_epoch)
+INSERT INTO holdings (account_id, uid, cluster_seq, vouched_until, unvouched_until, unvouched_open,
+    newest_removed_at, newest_not_after, trust_epoch)
+VALUES (:account_id, :uid, :cluster_seq, :vouched_until, :unvouched_until, :unvouched_open,
+    :newest_removed_at, :newest_not_after, :trust_epoch)
+ON CONFLICT (account_id, uid, cluster_seq) DO UPDATE SET
+    vouched_until = excluded.vouched_until, unvouched_until = excluded.unvouched_until,
+    unvouched_open = excluded.unvouched_open, newest_removed_at = excluded.newest_removed_at,
+    newest_not_after = excluded.newest_not_after, trust_epoch = excluded.trust_epoch;
+
+-- name: drop_holding(account_id, uid, cluster_seq)
+DELETE FROM holdings WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
+
+-- name: list_holders_in_cluster(account_id, cluster_seq)
+SELECT DISTINCT uid FROM credentials WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: list_all_holdings(account_id)
+SELECT uid, cluster_seq, vouched_until, unvouched_until, unvouched_open, newest_removed_at, newest_not_after,
+    trust_epoch
+FROM holdings WHERE account_id = :account_id ORDER BY uid, cluster_seq;
+
+-- name: list_all_holders(account_id)
+SELECT DISTINCT uid, cluster_seq FROM credentials WHERE account_id = :account_id ORDER BY uid, cluster_seq;
+
+-- name: count_live_in_cluster(account_id, cluster_seq, now)
+SELECT COUNT(*) FROM credentials
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND removed_at IS NULL
+    AND (not_after IS NULL OR not_after >= :now);
+
+-- name: list_credentials_in_cluster(account_id, cluster_seq, after_credential_no, at_most)
+SELECT k.credential_no, k.uid, k.fingerprint, k.cn, k.not_before, k.not_after, k.vouched_until, k.trust_epoch,
+    k.verdict, k.masters, k.removed_at, k.removed_by, k.removal_requested_at, k.issued_at, k.origin
+FROM credentials AS k
+WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.credential_no > :after_credential_no
+ORDER BY k.credential_no LIMIT :at_most;
+
+-- name: find_credential(account_id, credential_no)
+SELECT credential_no, uid, cluster_seq, fingerprint, cn, not_after, removed_at, removed_by, removal_requested_at
+FROM credentials WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: count_removals_of(account_id, credential_no)
+SELECT COUNT(*) FROM removals WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: add_removal(account_id, credential_no, removal_no, kind, actor, reason, evidence, occurred_at)
+INSERT INTO removals (account_id, credential_no, removal_no, kind, actor, reason, evidence, occurred_at)
+VALUES (:account_id, :credential_no, :removal_no, :kind, :actor, :reason, :evidence, :occurred_at);
+
+-- name: find_newest_removal(account_id, credential_no)
+SELECT kind, actor, reason, evidence, occurred_at FROM removals
+WHERE account_id = :account_id AND credential_no = :credential_no ORDER BY removal_no DESC LIMIT 1;
+
+-- name: set_removed(account_id, credential_no, removed_at, removed_by, removal_requested_at)
+UPDATE credentials SET removed_at = :removed_at, removed_by = :removed_by,
+    removal_requested_at = :removal_requested_at
+WHERE account_id = :account_id AND credential_no = :credential_no;

@@ -1,0 +1,255 @@
+"""The store in one SQLite file (WAL mode, https://www.sqlite.org/wal.html, read 2026-11-24).
+
+Reads run inline on the caller's thread with no busy timeout: readers of a WAL never wait for the writer. All
+that writes runs on one thread, in BEGIN IMMEDIATE transactions that concurrent writers share (one sync for
+all of them), so that a held lock or a slow disk never blocks the event loop. `synchronous = FULL`: what was
+acknowledged is on disk, also after a power cut.
+"""
+
+import asyncio
+import os
+import queue
+import sqlite3
+import stat
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from kubecustody.store.errors import StoreUnusable, is_busy, translate
+from kubecustody.store.statements import Statement
+from kubecustody.store.transactions import Row, Transaction, Value
+
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5000
+LARGEST_BATCH = 64
+_OLDEST_SQLITE = (3, 37, 0)  # STRICT tables
+_READ_TRIES = 40
+_READ_PAUSE_SECONDS = 0.005
+
+
+class SQLiteTransaction:
+    """Statements on one connection. Every call completes before it returns."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def fetch_one(self, statement: Statement, *arguments: Value) -> Row | None:
+        """The first row, or None."""
+        try:
+            return cast("Row | None", self._connection.execute(statement.sqlite, arguments).fetchone())
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def fetch_all(self, statement: Statement, *arguments: Value) -> list[Row]:
+        """Every row."""
+        try:
+            return self._connection.execute(statement.sqlite, arguments).fetchall()
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def execute(self, statement: Statement, *arguments: Value) -> int:
+        """How many rows were changed."""
+        try:
+            return self._connection.execute(statement.sqlite, arguments).rowcount
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def execute_many(self, statement: Statement, rows: Iterable[tuple[Value, ...]]) -> None:
+        """Run the statement once for each tuple of arguments."""
+        try:
+            self._connection.executemany(statement.sqlite, rows)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+
+@dataclass(slots=True)
+class _Job:
+    work: Callable[[Transaction], Awaitable[Any]]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+    result: Any = None
+    error: BaseException | None = None
+
+    def resolve(self) -> None:
+        if self.future.cancelled():
+            return
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class SQLiteStore:
+    """A store in the SQLite file at `path`, which must exist and have its schema (see `migrations`)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: list[sqlite3.Connection] = []
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._writer_lock = threading.Lock()
+        check_library()
+        check_private(path)
+        self._idle.append(self._open_reader())
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `work` returns, run in one snapshot. It may run again after a passing fault."""
+        for _ in range(_READ_TRIES - 1):
+            try:
+                return await self._read_once(work)
+            except Exception as error:
+                # Only while another process recovers or replaces the WAL: a few milliseconds.
+                if not is_busy(error):
+                    raise
+            await asyncio.sleep(_READ_PAUSE_SECONDS)
+        return await self._read_once(work)
+
+    async def _read_once(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        connection = self._idle.pop() if self._idle else self._open_reader()
+        try:
+            connection.execute("BEGIN")
+            try:
+                return await work(SQLiteTransaction(connection))
+            finally:
+                connection.execute("COMMIT")
+                self._idle.append(connection)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `work` returns, once all that it changed is on disk; where it raises, nothing is changed."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._start_writer()
+        self._jobs.put(_Job(work, future, loop))
+        return await future
+
+    def close(self) -> None:
+        """End the writer after what it was given, and close every connection."""
+        if self._writer is not None:
+            self._jobs.put(None)
+            self._writer.join()
+            self._writer = None
+        while self._idle:
+            self._idle.pop().close()
+
+    def _start_writer(self) -> None:
+        with self._writer_lock:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_jobs, name="store-writer", daemon=True)
+                self._writer.start()
+
+    def _open_reader(self) -> sqlite3.Connection:
+        connection = connect(self._path, busy_timeout_ms=0)
+        connection.execute("PRAGMA query_only = ON")
+        return connection
+
+    def _write_jobs(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (job := self._jobs.get()) is not None:
+            batch = [job]
+            ended = self._gather(batch)
+            try:
+                connection = connection or connect(self._path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+                _run_batch(connection, batch)
+            except BaseException as error:
+                _fail(batch, error)
+            for done in batch:
+                done.loop.call_soon_threadsafe(done.resolve)
+            if ended:
+                break
+        if connection is not None:
+            connection.close()
+
+    def _gather(self, batch: list[_Job]) -> bool:
+        """Add the jobs that wait already; whether the end was among them."""
+        while len(batch) < LARGEST_BATCH and not self._jobs.empty():
+            job = self._jobs.get()
+            if job is None:
+                return True
+            batch.append(job)
+        return False
+
+
+def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
+    """Run every job in a savepoint of one transaction, so that one that fails takes nothing of the others along."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        transaction = SQLiteTransaction(connection)
+        for job in batch:
+            connection.execute("SAVEPOINT job")
+            try:
+                job.result = _drive(cast("Coroutine[Any, Any, Any]", job.work(transaction)))
+            except BaseException as error:
+                job.error = error
+                connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk ends the transaction by itself.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _fail(batch: list[_Job], error: BaseException) -> None:
+    told = translate(error) if isinstance(error, sqlite3.Error) else error
+    told.__cause__ = error if told is not error else None
+    for job in batch:
+        job.error = job.error or told
+
+
+def _drive(coroutine: Coroutine[Any, Any, T]) -> T:
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return cast("T", done.value)
+    coroutine.close()
+    raise RuntimeError("a unit of work awaited something other than its transaction")
+
+
+def connect(path: Path, *, busy_timeout_ms: int) -> sqlite3.Connection:
+    """A connection with this project's settings. Raises StoreUnusable or ServiceUnavailable."""
+    try:
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            timeout=busy_timeout_ms / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA trusted_schema = OFF")
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    return connection
+
+
+def check_library() -> None:
+    """Raise StoreUnusable where Python brings a SQLite that is too old."""
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        wanted = ".".join(map(str, _OLDEST_SQLITE))
+        raise StoreUnusable(f"This Python has SQLite {sqlite3.sqlite_version}; {wanted} or later is needed.")
+
+
+def check_private(path: Path) -> None:
+    """Raise StoreUnusable unless `path` is a file of ours that nobody else can read."""
+    try:
+        facts = path.stat()
+    except FileNotFoundError:
+        raise StoreUnusable(f"There is no store at {path}. Make one with `kubecustody init`.") from None
+    except OSError as error:
+        raise StoreUnusable(f"The store at {path} cannot be opened: {error.strerror}.") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise StoreUnusable(f"{path} is not a file; the store is one SQLite file.")
+    if hasattr(os, "geteuid") and facts.st_uid not in (os.geteuid(), 0):
+        raise StoreUnusable(f"{path} belongs to another user (uid {facts.st_uid}). Run as its owner.")
+    if facts.st_mode & 0o077:
+        raise StoreUnusable(f"{path} can be read by others. Close it: chmod 600 {path}")

@@ -1,0 +1,43 @@
+"""What every store offers: transactions in which named statements run.
+
+The interface is asynchronous, so that use cases read the same on an embedded and on a remote database. On
+SQLite each call completes inline and never yields.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol, TypeVar
+
+from kubecustody.store.statements import Statement
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Value = str | int | bytes | None
+
+
+class Transaction(Protocol):
+    """One snapshot of the store (a read), or one change of it that happens as a whole or not at all."""
+
+    async def fetch_one(self, statement: Statement, *arguments: Value) -> Row | None:
+        """The first row, or None."""
+
+    async def fetch_all(self, statement: Statement, *arguments: Value) -> list[Row]:
+        """Every row."""
+
+    async def execute(self, statement: Statement, *arguments: Value) -> int:
+        """How many rows were changed."""
+
+    async def execute_many(self, statement: Statement, rows: Iterable[tuple[Value, ...]]) -> None:
+        """Run the statement once for each tuple of arguments."""
+
+
+class Store(Protocol):
+    """A database of this project."""
+
+    async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `work` returns, run in one snapshot. It may run again after a passing fault."""
+
+    async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
+        """What `work` returns, once all that it changed is on disk; where it raises, nothing is changed.
+
+        `work` awaits nothing but its transaction.
+        """
