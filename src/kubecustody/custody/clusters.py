@@ -104,7 +104,10 @@ def _details(before: ClusterDetails, fields: ClusterFields) -> ClusterDetails:
 
     return before._replace(
         region_id=fields.region_id or before.region_id,
-        server_ca=told(None if fields.server_ca is None else format_certificates(load_certificates(fields.server_ca)), before.server_ca),
+        server_ca=told(
+            None if fields.server_ca is None else format_certificates(load_certificates(fields.server_ca)),
+            before.server_ca,
+        ),
         manage_endpoint=told(fields.manage_endpoint, before.manage_endpoint),
         public_endpoint=told(fields.public_endpoint, before.public_endpoint),
         private_endpoint=told(fields.private_endpoint, before.private_endpoint),

@@ -22,10 +22,12 @@ from kubecustody.store.credentials import (
     add_credential,
     add_private_key,
     find_known,
+    list_all_in_cluster,
     set_holder,
     update_holding,
 )
 from kubecustody.store.fleet import ListedCluster
+from kubecustody.store.transactions import Transaction
 
 
 class Outcome(StrEnum):
@@ -208,3 +210,34 @@ def _row(
     candidate: Candidate, leaf: Certificate, outcome: Outcome, uid: str, state: str, remarks: tuple[str, ...]
 ) -> ImportRow:
     return ImportRow(candidate.label, outcome, leaf.fingerprint_hex, leaf.common_name or "", uid, state, remarks)
+
+
+class ListedCredential(NamedTuple):
+    """A credential of a cluster as it is listed."""
+
+    uid: str
+    state: str
+    not_after: int | None
+    common_name: str
+    fingerprint: str
+
+
+async def list_credentials(
+    custody: Custody, account_id: str, which_cluster: str, now: float
+) -> list[ListedCredential]:
+    """Every credential of a cluster with its own state at `now`."""
+
+    async def work(tx: Transaction) -> list[ListedCredential]:
+        cluster = await get_cluster(tx, account_id, which_cluster)
+        return [
+            ListedCredential(
+                owned.uid,
+                state_of_credential(owned.held.facts, cluster.trust_epoch, now),
+                owned.held.facts.not_after,
+                owned.held.common_name,
+                owned.held.fingerprint.hex() if owned.held.fingerprint else "",
+            )
+            for owned in await list_all_in_cluster(tx, account_id, cluster.seq)
+        ]
+
+    return await custody.store.read(work)

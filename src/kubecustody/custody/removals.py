@@ -19,15 +19,13 @@ from kubecustody.store.credentials import (
     Removal,
     add_removal,
     find_known,
-    list_credentials_in_cluster,
+    list_all_in_cluster,
     list_numbers_by_serial,
     set_removed,
     update_holding,
 )
 from kubecustody.store.fleet import ListedCluster
 from kubecustody.store.transactions import Transaction
-
-_READ_AT_ONCE = 500
 
 
 class Selection(NamedTuple):
@@ -94,10 +92,14 @@ async def _select(
         raise OperatorError("Say which credentials: one of a fingerprint, a serial, or a user.")
     if selection.user is not None:
         uid = (await get_named(tx, account_id, selection.user)).uid
-        chosen = [owned for owned in await _all_of(tx, account_id, cluster) if owned.uid == uid]
+        chosen = [owned for owned in await list_all_in_cluster(tx, account_id, cluster.seq) if owned.uid == uid]
     else:
         numbers = await _numbers(tx, account_id, cluster, selection)
-        chosen = [owned for owned in await _all_of(tx, account_id, cluster) if owned.held.facts.number in numbers]
+        chosen = [
+            owned
+            for owned in await list_all_in_cluster(tx, account_id, cluster.seq)
+            if owned.held.facts.number in numbers
+        ]
     if not chosen:
         raise OperatorError(f"No credential of {cluster.name} is meant by that; nothing was changed.")
     return chosen
@@ -116,15 +118,6 @@ async def _numbers(tx: Transaction, account_id: str, cluster: ListedCluster, sel
         ) from None
     known = await find_known(tx, account_id, cluster.seq, fingerprint)
     return [known.credential_no] if known else []
-
-
-async def _all_of(tx: Transaction, account_id: str, cluster: ListedCluster) -> list[OwnedCredential]:
-    found: list[OwnedCredential] = []
-    while page := await list_credentials_in_cluster(
-        tx, account_id, cluster.seq, found[-1].held.facts.number if found else 0, _READ_AT_ONCE
-    ):
-        found += page
-    return found
 
 
 async def _attest(unit: Change, cluster: ListedCluster, owned: OwnedCredential) -> AttestedRow:

@@ -13,6 +13,7 @@ from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubecustody.core.errors import OperatorError
+from kubecustody.pki.certificates import Certificate
 from kubecustody.pki.issuing import (
     DAY_SECONDS,
     Draft,
@@ -74,6 +75,12 @@ def make_server_certificate(
     )
     draft = Draft(_subject("kubecustody server"), not_before, not_before + SERVER_DAYS * DAY_SECONDS, extensions)
     return sign(draft, root, random_bytes)
+
+
+def hosts_of(certificate: Certificate) -> list[str]:
+    """The hosts that a server certificate of ours is for, as `make_server_certificate` takes them."""
+    names = certificate.parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress))]
 
 
 def parse_hosts(hosts: Iterable[str]) -> list[Host]:

@@ -64,6 +64,8 @@ class Removal(NamedTuple):
     occurred_at: int
 
 
+_READ_AT_ONCE = 500
+
 _TAKE_NUMBERS = statement("take_credential_numbers")
 _FIND_BY_FINGERPRINT = statement("find_credential_by_fingerprint")
 _LIST_BY_SERIAL = statement("list_credentials_by_serial")
@@ -83,7 +85,6 @@ _LIST_ALL_HOLDINGS = statement("list_all_holdings")
 _LIST_ALL_HOLDERS = statement("list_all_holders")
 _COUNT_LIVE = statement("count_live_in_cluster")
 _LIST_IN_CLUSTER = statement("list_credentials_in_cluster")
-_FIND_CREDENTIAL = statement("find_credential")
 _COUNT_REMOVALS = statement("count_removals_of")
 _ADD_REMOVAL = statement("add_removal")
 _FIND_NEWEST_REMOVAL = statement("find_newest_removal")
@@ -228,12 +229,14 @@ async def list_credentials_in_cluster(
     ]
 
 
-async def find_credential_state(
-    tx: Transaction, account_id: str, credential_no: int
-) -> tuple[str, int | None] | None:
-    """The holder of a credential, and when it was removed."""
-    row = await tx.fetch_one(_FIND_CREDENTIAL, account_id, credential_no)
-    return (row[1], row[6]) if row is not None else None
+async def list_all_in_cluster(tx: Transaction, account_id: str, cluster_seq: int) -> list[OwnedCredential]:
+    """Every credential of the cluster, by number."""
+    found: list[OwnedCredential] = []
+    while page := await list_credentials_in_cluster(
+        tx, account_id, cluster_seq, found[-1].held.facts.number if found else 0, _READ_AT_ONCE
+    ):
+        found += page
+    return found
 
 
 async def add_removal(tx: Transaction, account_id: str, credential_no: int, removal: Removal) -> None:

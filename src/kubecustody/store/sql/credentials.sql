@@ -82,10 +82,6 @@ FROM credentials AS k
 WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.credential_no > :after_credential_no
 ORDER BY k.credential_no LIMIT :at_most;
 
--- name: find_credential(account_id, credential_no)
-SELECT credential_no, uid, cluster_seq, fingerprint, cn, not_after, removed_at, removed_by, removal_requested_at
-FROM credentials WHERE account_id = :account_id AND credential_no = :credential_no;
-
 -- name: count_removals_of(account_id, credential_no)
 SELECT COUNT(*) FROM removals WHERE account_id = :account_id AND credential_no = :credential_no;
 

@@ -1,0 +1,107 @@
+"""Clusters by their fields."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from kubecustody.cli.machine import Machine, pass_machine, reason_option
+from kubecustody.cli.output import output_option, print_rows, say
+from kubecustody.core.states import ClusterState
+from kubecustody.custody import clusters
+from kubecustody.custody.clusters import ClusterFields
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_STATES = [state.value for state in ClusterState if state is not ClusterState.DELETED]
+
+_FIELD_OPTIONS = (
+    click.option("--state", "told_state", type=click.Choice(_STATES), help="What you say its state is."),
+    click.option("--region", "region_id", help="Region id; the account's unless given."),
+    click.option("--client-ca", type=_FILE, help="PEM bundle of the CAs that it trusts for client certificates."),
+    click.option("--server-ca", type=_FILE, help="PEM bundle of the CAs that its API servers prove themselves by."),
+    click.option("--manage-endpoint", metavar="URL", help="https:// address at which it will be managed."),
+    click.option("--public-endpoint", metavar="URL", help="https:// address for kubeconfigs, public."),
+    click.option("--private-endpoint", metavar="URL", help="https:// address for kubeconfigs, intranet."),
+    click.option("--tls-server-name", help="Name in the API servers' certificate, where it is not the address."),
+    click.option("--proxy-url", help="Proxy on the way to it."),
+)
+
+
+def _field_options(command: F) -> F:
+    for option in reversed(_FIELD_OPTIONS):
+        command = option(command)
+    return command
+
+
+def _fields(name: str | None, client_ca: Path | None, server_ca: Path | None, **others: str | None) -> ClusterFields:
+    return ClusterFields(
+        name=name,
+        client_ca=client_ca.read_bytes() if client_ca else None,
+        server_ca=server_ca.read_bytes() if server_ca else None,
+        **others,
+    )
+
+
+@click.group("clusters")
+def clusters_group() -> None:
+    """Clusters by their fields."""
+
+
+@clusters_group.command("list")
+@output_option
+@pass_machine
+def list_clusters_command(machine: Machine, output: str) -> None:
+    """List the clusters, in the order of the API."""
+    rows = [
+        {
+            "cluster_id": cluster.cluster_id,
+            "name": cluster.name,
+            "state": cluster.told_state,
+            "client_ca": f"version {cluster.trust_epoch}" if cluster.trust_epoch else "not known",
+        }
+        for cluster in machine.look(clusters.list_all_clusters)
+    ]
+    print_rows(rows, ["cluster_id", "name", "state", "client_ca"], output, empty="No clusters.")
+
+
+@clusters_group.command("add")
+@click.argument("name")
+@click.option("--id", "cluster_id", metavar="ID", help="Its id; made up unless given.")
+@_field_options
+@pass_machine
+def add_cluster_command(machine: Machine, name: str, cluster_id: str | None, **options: Any) -> None:
+    """Register a cluster; prints its id. Without --client-ca, certificates of it are Unknown."""
+    say(machine.change(clusters.add_cluster, _fields(name, **options), cluster_id))
+
+
+@clusters_group.command("set")
+@click.argument("cluster")
+@click.option("--name", help="New name.")
+@_field_options
+@pass_machine
+def set_cluster_command(machine: Machine, cluster: str, name: str | None, **options: Any) -> None:
+    """Change the fields given of CLUSTER (id or name). A new --client-ca judges every certificate anew."""
+    trust = machine.change(clusters.set_cluster, cluster, _fields(name, **options))
+    say(f"Changed {cluster}.")
+    if trust is not None:
+        say(f"Client CA version {trust.epoch} is in force; {trust.judged} certificates were judged by it.")
+
+
+@clusters_group.command("delete")
+@click.argument("cluster")
+@pass_machine
+def delete_cluster_command(machine: Machine, cluster: str) -> None:
+    """Mark CLUSTER (id or name) as deleted; it stays listed until it is purged."""
+    say(f"{machine.change(clusters.delete_cluster, cluster)} is deleted.")
+
+
+@clusters_group.command("purge")
+@click.argument("cluster")
+@reason_option
+@pass_machine
+def purge_cluster_command(machine: Machine, cluster: str, reason: str) -> None:
+    """Take a deleted CLUSTER (id or name) out of the list. Refused while a credential of it may live."""
+    say(f"{machine.change(clusters.purge_cluster, cluster, reason=reason)} is purged.")

@@ -1,0 +1,226 @@
+"""Users, roles, groups and their access keys."""
+
+from pathlib import Path
+
+import click
+
+from kubecustody.cli.machine import Machine, pass_machine, reason_option
+from kubecustody.cli.output import (
+    check_can_tell_secret,
+    note,
+    output_option,
+    print_rows,
+    say,
+    tell_secret,
+    time_or_none,
+)
+from kubecustody.core.names import PrincipalKind
+from kubecustody.custody import principals
+
+_OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="New file for the secret (0600).")
+
+
+def _principal_commands(group: click.Group, kind: PrincipalKind) -> None:
+    """The same commands for users and for roles."""
+
+    @group.command("list")
+    @output_option
+    @pass_machine
+    def list_command(machine: Machine, output: str) -> None:
+        """List them, deleted ones included."""
+        rows = [
+            {
+                "uid": one.uid,
+                "name": one.name,
+                "display_name": one.display_name,
+                "state": "Deleted" if one.deleted_at else "InActive" if one.disabled_at else "Active",
+                "created_at": time_or_none(one.created_at),
+            }
+            for one in machine.look(principals.list_principals, kind)
+        ]
+        print_rows(rows, ["uid", "name", "display_name", "state", "created_at"], output, empty=f"No {kind}s.")
+
+    @group.command("add")
+    @click.argument("name")
+    @click.option("--display-name", default="", help="Defaults to the name.")
+    @click.option("--email")
+    @click.option("--uid", metavar="DIGITS", help="Made up unless given.")
+    @pass_machine
+    def add_command(machine: Machine, name: str, display_name: str, email: str | None, uid: str | None) -> None:
+        """Add one; prints the uid."""
+        say(
+            machine.change(
+                principals.add_principal, kind=kind, name=name, display_name=display_name, email=email, uid=uid
+            )
+        )
+
+    @group.command("disable")
+    @click.argument("who")
+    @pass_machine
+    def disable_command(machine: Machine, who: str) -> None:
+        """Disable: every key of WHO (uid, name or e-mail) is refused from its next request on."""
+        uid = machine.change(principals.set_principal_disabled, who, disabled=True)
+        say(f"{uid} is disabled. What it holds on clusters is untouched.")
+
+    @group.command("enable")
+    @click.argument("who")
+    @pass_machine
+    def enable_command(machine: Machine, who: str) -> None:
+        """Enable WHO (uid, name or e-mail) again."""
+        say(f"{machine.change(principals.set_principal_disabled, who, disabled=False)} is enabled.")
+
+    @group.command("delete")
+    @click.argument("who")
+    @pass_machine
+    def delete_command(machine: Machine, who: str) -> None:
+        """Delete WHO (uid, name or e-mail) and their access keys; the uid is never used again."""
+        uid = machine.change(principals.delete_principal, who)
+        say(f"{uid} is deleted. What it holds on clusters lives on: see ListUserKubeConfigStates Uid={uid}.")
+
+
+@click.group("users")
+def users_group() -> None:
+    """Users."""
+
+
+@click.group("roles")
+def roles_group() -> None:
+    """Roles."""
+
+
+_principal_commands(users_group, PrincipalKind.USER)
+_principal_commands(roles_group, PrincipalKind.ROLE)
+
+
+# --- groups
+
+
+@click.group("groups")
+def groups_group() -> None:
+    """Groups of users and roles: a policy attached to a group counts for its members."""
+
+
+@groups_group.command("list")
+@output_option
+@pass_machine
+def list_groups_command(machine: Machine, output: str) -> None:
+    """List the groups."""
+    rows = [
+        {"name": name, "members": members, "created_at": time_or_none(created_at)}
+        for name, created_at, members in machine.look(principals.list_groups)
+    ]
+    print_rows(rows, ["name", "members", "created_at"], output, empty="No groups.")
+
+
+@groups_group.command("add")
+@click.argument("name")
+@pass_machine
+def add_group_command(machine: Machine, name: str) -> None:
+    """Add a group."""
+    machine.change(principals.add_group, name)
+    say(f"Added the group {name}.")
+
+
+@groups_group.command("delete")
+@click.argument("name")
+@pass_machine
+def delete_group_command(machine: Machine, name: str) -> None:
+    """Delete a group; its policies count for nobody any more."""
+    machine.change(principals.delete_group, name)
+    say(f"Deleted the group {name}.")
+
+
+@groups_group.command("join")
+@click.argument("who")
+@click.argument("group")
+@pass_machine
+def join_group_command(machine: Machine, who: str, group: str) -> None:
+    """Put WHO (uid, name or e-mail) into GROUP."""
+    changed = machine.change(principals.set_membership, who, group, member=True)
+    say(f"{who} is in {group}." if changed else f"{who} was in {group} already.")
+
+
+@groups_group.command("leave")
+@click.argument("who")
+@click.argument("group")
+@pass_machine
+def leave_group_command(machine: Machine, who: str, group: str) -> None:
+    """Take WHO (uid, name or e-mail) out of GROUP."""
+    changed = machine.change(principals.set_membership, who, group, member=False)
+    say(f"{who} is no longer in {group}." if changed else f"{who} was not in {group}.")
+
+
+# --- access keys
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Access keys."""
+
+
+@keys_group.command("list")
+@click.option("--user", "--role", "user", metavar="WHO", help="Only those of this user or role (uid, name, e-mail).")
+@output_option
+@pass_machine
+def list_keys_command(machine: Machine, user: str | None, output: str) -> None:
+    """List access keys, without their secrets."""
+    rows = [
+        {
+            "access_key_id": key.access_key_id,
+            "uid": key.uid,
+            "state": "deleted" if key.deleted_at else "disabled" if key.disabled_at else "active",
+            "created_at": time_or_none(key.created_at),
+        }
+        for key in machine.look(principals.list_access_keys, user)
+    ]
+    print_rows(rows, ["access_key_id", "uid", "state", "created_at"], output, empty="No access keys.")
+
+
+@keys_group.command("add")
+@click.argument("who")
+@_OUT
+@reason_option
+@pass_machine
+def add_key_command(machine: Machine, who: str, out: Path | None, reason: str) -> None:
+    """Make an access key for WHO (uid, name or e-mail; the account's id for the account itself)."""
+    check_can_tell_secret(out)
+    key = machine.change(principals.add_access_key, who, reason=reason)
+    tell_secret(
+        {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": key.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key.secret,
+            "KUBECUSTODY_ENDPOINT": machine.settings.public_url,
+        },
+        out,
+    )
+    note(f"An access key of {key.uid}; the secret is shown this once.")
+
+
+@keys_group.command("disable")
+@click.argument("access_key_id")
+@reason_option
+@pass_machine
+def disable_key_command(machine: Machine, access_key_id: str, reason: str) -> None:
+    """Disable an access key: refused from its next request on."""
+    machine.change(principals.set_access_key_disabled, access_key_id, disabled=True, reason=reason)
+    say(f"{access_key_id} is disabled.")
+
+
+@keys_group.command("enable")
+@click.argument("access_key_id")
+@reason_option
+@pass_machine
+def enable_key_command(machine: Machine, access_key_id: str, reason: str) -> None:
+    """Enable an access key again."""
+    machine.change(principals.set_access_key_disabled, access_key_id, disabled=False, reason=reason)
+    say(f"{access_key_id} is enabled.")
+
+
+@keys_group.command("delete")
+@click.argument("access_key_id")
+@reason_option
+@pass_machine
+def delete_key_command(machine: Machine, access_key_id: str, reason: str) -> None:
+    """Delete an access key for good."""
+    machine.change(principals.delete_access_key, access_key_id, reason=reason)
+    say(f"{access_key_id} is deleted.")

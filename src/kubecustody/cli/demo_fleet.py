@@ -1,0 +1,160 @@
+"""The demo's fleet: a CA for each cluster, certificates for several people, imported as an operator would."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from kubecustody.catalogue.policies import FULL_ACCESS, READ_ONLY_ACCESS
+from kubecustody.cli.initialise import all_hosts, initialise
+from kubecustody.cli.machine import actor
+from kubecustody.core.names import PrincipalKind
+from kubecustody.core.states import CertState
+from kubecustody.custody.changes import Author
+from kubecustody.custody.clusters import ClusterFields, add_cluster
+from kubecustody.custody.imports import import_credentials
+from kubecustody.custody.installation import Custody, open_custody
+from kubecustody.custody.policies import set_attachment
+from kubecustody.custody.principals import NewAccessKey, add_access_key, add_principal, delete_principal
+from kubecustody.custody.removals import Selection, attest_removal
+from kubecustody.kubeconfig.candidates import read_candidates
+from kubecustody.pki.issuing import DAY_SECONDS, PemPair, make_ca, make_client_certificate
+from kubecustody.settings import Settings
+
+REGION = "local"
+FLIPS_AFTER_SECONDS = 60
+
+_CLUSTERS = ("prod-eu", "prod-us", "staging", "build", "edge", "sandbox")
+
+
+class Certificate(NamedTuple):
+    """One certificate to make: whose, where, from and until when (seconds from the start), by which CA."""
+
+    who: str
+    cluster: str
+    begins: int
+    ends: int
+    foreign_ca: bool = False
+    attested: bool = False
+
+
+_YEAR = 365 * DAY_SECONDS
+_CERTIFICATES = (
+    Certificate("alice", "prod-eu", -30 * DAY_SECONDS, 60 * DAY_SECONDS),
+    Certificate("alice", "prod-us", -200 * DAY_SECONDS, -20 * DAY_SECONDS),
+    Certificate("alice", "staging", -100 * DAY_SECONDS, 265 * DAY_SECONDS, attested=True),
+    Certificate("alice", "edge", -10 * DAY_SECONDS, 80 * DAY_SECONDS, foreign_ca=True),
+    Certificate("alice", "sandbox", -3600, FLIPS_AFTER_SECONDS),
+    Certificate("bob", "prod-eu", -300 * DAY_SECONDS, -5 * DAY_SECONDS),
+    Certificate("bob", "prod-eu", -5 * DAY_SECONDS, 85 * DAY_SECONDS),
+    Certificate("bob", "build", -400 * DAY_SECONDS, -30 * DAY_SECONDS),
+    # Left the company; the certificate did not.
+    Certificate("carol", "prod-us", -2 * _YEAR, _YEAR),
+    Certificate("carol", "build", -2 * _YEAR, _YEAR, attested=True),
+)
+_USERS = ("admin", "reader", "nobody", "alice", "bob", "carol")
+_POLICIES = {"admin": FULL_ACCESS, "reader": READ_ONLY_ACCESS}
+
+
+@dataclass(slots=True)
+class DemoFleet:
+    """What the demo made. keys: by account, admin, reader, nobody; uids: by name; flips_at: unix seconds."""
+
+    account_id: str
+    region: str
+    keys: dict[str, NewAccessKey]
+    uids: dict[str, str]
+    clusters: dict[str, str]
+    flips_at: int
+    authorities: dict[str, PemPair] = field(repr=False, default_factory=dict)
+
+    def uids_by_state(self) -> dict[str, list[str]]:
+        """To each state the uids that have a row in it, now and for the next hour."""
+        return {
+            CertState.UNISSUED: [self.uids[name] for name in ("bob", "carol", "reader", "nobody")],
+            CertState.UNEXPIRED: [self.uids[name] for name in ("alice", "bob", "carol")],
+            CertState.EXPIRED: [self.uids[name] for name in ("alice", "bob")],
+            CertState.REMOVED: [self.uids[name] for name in ("alice", "carol")],
+            CertState.UNKNOWN: [self.uids["alice"]],
+        }
+
+
+def make_fleet(settings: Settings) -> DemoFleet:
+    """Make an installation in the data folder of these settings and fill it."""
+    account_key = initialise(settings, all_hosts(()), account_name="demo", account_id=None, region_id=REGION)
+    return asyncio.run(_fill(settings, account_key))
+
+
+async def _fill(settings: Settings, account_key: NewAccessKey) -> DemoFleet:
+    store, custody = await open_custody(settings)
+    try:
+        return await _Filling(custody, account_key.uid, settings.data_dir / "files").fill(account_key)
+    finally:
+        store.close()
+
+
+class _Filling:
+    def __init__(self, custody: Custody, account_id: str, folder: Path) -> None:
+        self._custody = custody
+        self._account = account_id
+        self._folder = folder
+        self._start = int(time.time())
+        self._author = Author(actor(), reason="demo")
+
+    async def fill(self, account_key: NewAccessKey) -> DemoFleet:
+        uids = {name: await self._add_user(name) for name in _USERS}
+        fleet = DemoFleet(
+            self._account, REGION, {"account": account_key}, uids, {}, self._start + FLIPS_AFTER_SECONDS
+        )
+        for name in ("admin", "reader", "nobody"):
+            fleet.keys[name] = await add_access_key(self._custody, self._account, self._author, time.time(), name)
+        for name, policy in _POLICIES.items():
+            await set_attachment(
+                self._custody, self._account, self._author, time.time(), policy, attached=True, user=name
+            )
+        for name in _CLUSTERS:
+            await self._add_cluster(fleet, name)
+        for wanted in _CERTIFICATES:
+            await self._import(fleet, wanted)
+        await delete_principal(self._custody, self._account, self._author, time.time(), "carol")
+        return fleet
+
+    async def _add_user(self, name: str) -> str:
+        return await add_principal(
+            self._custody, self._account, self._author, time.time(), kind=PrincipalKind.USER, name=name
+        )
+
+    async def _add_cluster(self, fleet: DemoFleet, name: str) -> None:
+        authority = make_ca(f"{name} client CA", self._start - 3 * _YEAR, 10 * 365)
+        fleet.authorities[name] = authority
+        fields = ClusterFields(name=name, client_ca=authority.certificate)
+        fleet.clusters[name] = await add_cluster(self._custody, self._account, self._author, time.time(), fields)
+
+    async def _import(self, fleet: DemoFleet, wanted: Certificate) -> None:
+        authority = fleet.authorities[wanted.cluster]
+        if wanted.foreign_ca:
+            authority = make_ca(f"{wanted.cluster} client CA", self._start - 3 * _YEAR, 10 * 365)
+        begins, ends = self._start + wanted.begins, self._start + wanted.ends
+        pair = make_client_certificate(
+            authority, f"{fleet.uids[wanted.who]}-{begins}", ["system:users"], begins, ends
+        )
+        name = f"{wanted.who}@{wanted.cluster}.pem"
+        rows = await import_credentials(
+            self._custody,
+            self._account,
+            self._author,
+            time.time(),
+            read_candidates(pair.certificate, name),
+            which_cluster=wanted.cluster,
+            holder=wanted.who if wanted.foreign_ca else None,
+        )
+        if wanted.attested:
+            await attest_removal(
+                self._custody,
+                self._account,
+                Author(actor(), reason="bindings deleted by hand, ticket 4711"),
+                time.time(),
+                which_cluster=wanted.cluster,
+                selection=Selection(fingerprint=rows[0].fingerprint),
+            )

@@ -1,0 +1,138 @@
+"""`kubecustody init`: everything that an installation begins with."""
+
+import asyncio
+import os
+import socket
+import time
+from pathlib import Path
+
+import click
+
+from kubecustody.cli.machine import actor, data_dir_option, settings_of
+from kubecustody.cli.output import check_can_tell_secret, say, tell_secret
+from kubecustody.core.errors import OperatorError
+from kubecustody.custody.changes import Author
+from kubecustody.custody.installation import add_account, create_installation, open_custody, record_installation
+from kubecustody.custody.principals import NewAccessKey, add_access_key
+from kubecustody.custody.transport import make_transport
+from kubecustody.pki.sealing import KeyRing, Sealer, write_key_ring
+from kubecustody.settings import Settings
+from kubecustody.store.nonces import NonceTable
+from kubecustody.store.sqlite import SQLiteStore
+
+
+@click.command("init")
+@data_dir_option
+@click.option(
+    "--host",
+    "hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Name or address that callers use; may be given "
+    "several times. localhost, 127.0.0.1, ::1 and this machine's name are always among them.",
+)
+@click.option("--account-name", default="main", show_default=True, help="Name of the first account.")
+@click.option("--account-id", metavar="DIGITS", help="Its id; made up unless given.")
+@click.option("--region", default="local", show_default=True, help="Region id of the account and its clusters.")
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the first access key.")
+def init_command(
+    data_dir: Path | None,
+    hosts: tuple[str, ...],
+    account_name: str,
+    account_id: str | None,
+    region: str,
+    out: Path | None,
+) -> None:
+    """Make an installation: data folder, key ring, store, account with its first access key, TLS certificate."""
+    settings = settings_of(data_dir)
+    check_can_tell_secret(out)
+    key = initialise(settings, all_hosts(hosts), account_name=account_name, account_id=account_id, region_id=region)
+    say(f"Made the store {settings.store_file}")
+    say(
+    say(f"Made the key ring {settings.key_ring_file}. Back it up, apart from the data: without it no secret opens.")
+    say(f"Made the TLS root {settings.tls_root_file} for {', '.join(all_hosts(hosts))}.")
+    say(f"Account {key.uid}. Its access key, shown this once" + (f", is in {out}:" if out else ":"))
+    tell_secret(
+        {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": key.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": key.secret,
+            "KUBECUSTODY_ENDPOINT": settings.public_url,
+        },
+        out,
+    )
+    say("\nTo make the provider's SDK trust the certificate, either of:")
+    say(f"  Config(..., ca={str(settings.tls_root_file)!r})")
+    say(f"  export SSL_CERT_FILE={settings.tls_root_file}")
+    say("\nNext: kubecustody serve" + (f" --data-dir {settings.data_dir}" if data_dir else ""))
+
+
+def all_hosts(given: tuple[str, ...]) -> list[str]:
+    """The hosts of the certificate: those given, and those that always mean this machine."""
+    return list(dict.fromkeys([*given, "localhost", "127.0.0.1", "::1", socket.gethostname()]))
+
+
+def initialise(
+    settings: Settings, hosts: list[str], *, account_name: str, account_id: str | None, region_id: str
+) -> NewAccessKey:
+    """Make everything, or leave nothing behind; the account's first access key."""
+    if settings.store_file.exists():
+        raise OperatorError(f"There is a store at {settings.store_file} already; nothing was changed.")
+    made: list[Path] = []
+    try:
+        _make_folder(settings.data_dir, made)
+        ring = KeyRing.generate(os.urandom)
+        write_key_ring(settings.key_ring_file, ring)
+        made.append(settings.key_ring_file)
+        made += [settings.nonces_file, settings.store_file]
+        # As of time 0: nothing can have been signed for an installation that is only being made.
+        NonceTable.open(settings.nonces_file, now=0, slots=settings.nonce_slots).close()
+        installation_id = create_installation(settings, ring, time.time(), os.urandom)
+        return asyncio.run(_fill(settings, Sealer(ring, installation_id), hosts, account_name, account_id, region_id))
+    except BaseException:
+        _take_back(made, settings)
+        raise
+
+
+def _make_folder(folder: Path, made: list[Path]) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if not folder.exists():
+            folder.mkdir(mode=0o700)
+            made.append(folder)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise OperatorError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+
+
+async def _fill(
+    settings: Settings, sealer: Sealer, hosts: list[str], name: str, account_id: str | None, region_id: str
+) -> NewAccessKey:
+    store = SQLiteStore(settings.store_file)
+    try:
+        await record_installation(store, sealer, time.time())
+    finally:
+        store.close()
+    store, custody = await open_custody(settings)
+    try:
+        author = Author(actor(), reason="kubecustody init")
+        account = await add_account(
+            custody, author, time.time(), name=name, region_id=region_id, account_id=account_id
+        )
+        await make_transport(custody, settings, hosts, time.time())
+        return await add_access_key(custody, account, author, time.time(), account)
+    finally:
+        store.close()
+
+
+def _take_back(made: list[Path], settings: Settings) -> None:
+    for suffix in ("-wal", "-shm"):
+        settings.store_file.with_name(settings.store_file.name + suffix).unlink(missing_ok=True)
+    for name in ("root.pem", "server.pem", "server-key.pem"):
+        (settings.data_dir / "tls" / name).unlink(missing_ok=True)
+    if settings.data_dir in made and (settings.data_dir / "tls").exists():
+        (settings.data_dir / "tls").rmdir()
+    for path in reversed(made):
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)

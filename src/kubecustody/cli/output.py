@@ -1,0 +1,107 @@
+"""How the commands speak: tables for people, JSON for programs, errors on standard error."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from kubecustody.core.errors import OperatorError
+from kubecustody.core.times import format_time
+
+_WIDE = 400
+_STYLES = {"Unexpired": "green", "Expired": "yellow", "Removed": "dim", "Unknown": "magenta", "Unissued": "dim"}
+
+output_option = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Form of the answer.",
+)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console on standard output or error; without a terminal there is no colour, and nothing is cut."""
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else _WIDE, highlight=False)
+
+
+def print_rows(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: str, *, title: str = "", empty: str = ""
+) -> None:
+    """Rows as a table of these columns, or as a JSON array of objects. `empty` is said where there are none."""
+    listed = list(rows)
+    if output == "json":
+        print(json.dumps(listed, indent=2, ensure_ascii=False))
+        return
+    if not listed:
+        say(empty or "None.")
+        return
+    table = Table(
+        *columns, title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False
+    )
+    for column in table.columns:
+        column.overflow = "fold"
+    for row in listed:
+        table.add_row(*(_cell(row.get(column)) for column in columns))
+    console().print(table)
+
+
+def _cell(value: Any) -> Text:
+    if value is None:
+        return Text("-", style="dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, list | tuple):
+        return Text("; ".join(map(printable, value)))
+    text = printable(value)
+    return Text(text, style=_STYLES.get(text, ""))
+
+
+def printable(value: Any) -> str:
+    """Text that does nothing to a terminal: control characters are shown escaped."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
+
+
+def say(text: str) -> None:
+    """A line for a person, on standard output."""
+    console().print(Text(text))
+
+
+def note(text: str) -> None:
+    """A line for a person, on standard error, so that what a program reads stays clean."""
+    console(stderr=True).print(Text(text))
+
+
+def time_or_none(at: int | None) -> str | None:
+    """RFC 3339 text of unix seconds."""
+    return None if at is None else format_time(at)
+
+
+def check_can_tell_secret(out: Path | None) -> None:
+    """Raise OperatorError where a secret could go neither to a terminal nor to a new file."""
+    if out is None and not sys.stdout.isatty():
+        raise OperatorError(
+            "This prints a secret, and standard output is no terminal. Name a file for it: --out FILE (mode 0600)."
+        )
+    if out is not None and out.exists():
+        raise OperatorError(f"{out} is there already; name a new file.")
+
+
+def tell_secret(lines: Mapping[str, str], out: Path | None) -> None:
+    """NAME=value lines with a secret: to a new file of mode 0600, or once to the terminal."""
+    text = "".join(f"{name}={value}\n" for name, value in lines.items())
+    if out is None:
+        print(text, end="")
+        return
+    with os.fdopen(os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+        file.write(text)

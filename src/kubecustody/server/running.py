@@ -1,0 +1,223 @@
+"""Running the API: one process that serves, or a parent that keeps several workers on one listening socket."""
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+import uvicorn
+
+from kubecustody.core.errors import OperatorError
+from kubecustody.custody.installation import open_custody
+from kubecustody.custody.transport import renew_transport
+from kubecustody.settings import Settings
+from kubecustody.store.nonces import NonceTable
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+_RESTART_PAUSE_SECONDS = 1.0
+
+log = logging.getLogger("kubecustody.server")
+
+
+def serve(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. `ready` is told the address once the socket listens.
+
+    Raises OperatorError where the installation, an address or a certificate cannot be used.
+    """
+    asyncio.run(_check(settings))
+    with _listening(settings) as listener:
+        if ready is not None:
+            ready(listener.getsockname()[:2])
+        if settings.workers == 1:
+            from prometheus_client import CollectorRegistry
+
+            registry = CollectorRegistry()
+            with _metrics_server(settings, registry):
+                _run_worker(settings, listener, registry)
+        else:
+            _supervise(settings, listener)
+
+
+async def _check(settings: Settings) -> None:
+    """Open everything once, so that a fault is told before anything listens; renew our own certificate."""
+    store, custody = await open_custody(settings)
+    try:
+        if await renew_transport(custody, settings, time.time()):
+            log.info("renewed the server certificate")
+        NonceTable.open(settings.nonces_file, now=time.time(), slots=settings.nonce_slots).close()
+    finally:
+        store.close()
+    if settings.tls == "on":
+        for path in (settings.tls_certificate_file, settings.tls_key_file):
+            if not path.is_file():
+                raise OperatorError(
+                    f"There is no file {path}. `kubecustody init` makes one; or set tls_certificate_file "
+                    "and tls_key_file."
+                )
+
+
+@contextlib.contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise OperatorError(
+                f"{settings.listen} cannot be listened on: {error.strerror}. Set `listen`."
+            ) from error
+        listener.listen(BACKLOG)
+        listener.set_inheritable(True)
+        yield listener
+    finally:
+        listener.close()
+
+
+@contextlib.contextmanager
+def _metrics_server(settings: Settings, registry: Any) -> Iterator[None]:
+    """Answers the registry's metrics at their own address, from a thread."""
+    address = settings.metrics_address
+    if address is None:
+        yield
+        return
+    from prometheus_client import start_http_server
+
+    try:
+        server, thread = start_http_server(address[1], address[0], registry)
+    except OSError as error:
+        raise OperatorError(
+            f"{settings.metrics_listen} cannot be listened on: {error.strerror}. Set `metrics_listen`, or `off`."
+        ) from error
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _run_worker(settings: Settings, listener: socket.socket, registry: Any) -> None:
+    """Serve in this process until it is told to stop."""
+    # uvicorn raises the signal again once it has stopped; by then there is nothing left to do but to end.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    factory = uvicorn.Config("", loop="uvloop").get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_serve(settings, listener, registry))
+
+
+async def _serve(settings: Settings, listener: socket.socket, registry: Any) -> None:
+    from kubecustody.server.access_log import AccessLog
+    from kubecustody.server.application import Application
+    from kubecustody.server.metrics import Metrics
+
+    store, custody = await open_custody(settings)
+    access_log = AccessLog(sys.stdout.buffer if settings.access_log == "on" else None)
+    try:
+        with NonceTable.open(settings.nonces_file, now=time.time(), slots=settings.nonce_slots) as nonces:
+            application = Application(settings, custody, nonces, metrics=Metrics(registry), access_log=access_log)
+            await uvicorn.Server(server_config(settings, application)).serve(sockets=[listener])
+    finally:
+        access_log.flush()
+        store.close()
+
+
+def server_config(settings: Settings, application: Any) -> uvicorn.Config:
+    """How uvicorn runs the application."""
+    tls: dict[str, Any] = {}
+    if settings.tls == "on":
+        tls = {
+            "ssl_certfile": str(settings.tls_certificate_file),
+            "ssl_keyfile": str(settings.tls_key_file),
+        }
+    return uvicorn.Config(
+        application,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=settings.graceful_timeout_seconds,
+        **tls,
+    )
+
+
+# --- several workers
+
+
+def _supervise(settings: Settings, listener: socket.socket) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    with tempfile.TemporaryDirectory(prefix="kubecustody-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        with _metrics_server(settings, registry):
+            _keep_workers(settings, listener, stopping)
+
+
+def _keep_workers(settings: Settings, listener: socket.socket, stopping: threading.Event) -> None:
+    workers: list[BaseProcess] = []
+    while not stopping.is_set():
+        dead = [worker for worker in workers if not worker.is_alive()]
+        for worker in dead:
+            log.error("worker %s ended with exit code %s; another is started", worker.pid, worker.exitcode)
+        workers = [worker for worker in workers if worker.is_alive()]
+        workers += [_start_worker(settings, listener) for _ in range(settings.workers - len(workers))]
+        stopping.wait(_RESTART_PAUSE_SECONDS)
+    for worker in workers:
+        worker.terminate()
+    for worker in workers:
+        worker.join(settings.graceful_timeout_seconds + 5)
+        if worker.is_alive():
+            worker.kill()
+
+
+def _start_worker(settings: Settings, listener: socket.socket) -> BaseProcess:
+    context = multiprocessing.get_context("spawn")
+    worker = context.Process(target=_worker_main, args=(settings, listener), name="kubecustody-worker")
+    worker.start()
+    return worker
+
+
+def _worker_main(settings: Settings, listener: socket.socket) -> None:
+    from prometheus_client import CollectorRegistry
+
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    try:
+        _run_worker(settings, listener, CollectorRegistry())
+    except OperatorError as error:
+        log.error("%s", error)
+        sys.exit(1)
+
+
+def _end_with(parent: Any) -> None:
+    """Stop this worker when the parent is gone, even killed."""
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
