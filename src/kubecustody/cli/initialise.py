@@ -48,7 +48,6 @@ def init_command(
     check_can_tell_secret(out)
     key = initialise(settings, all_hosts(hosts), account_name=account_name, account_id=account_id, region_id=region)
     say(f"Made the store {settings.store_file}")
-    say(
     say(f"Made the key ring {settings.key_ring_file}. Back it up, apart from the data: without it no secret opens.")
     say(f"Made the TLS root {settings.tls_root_file} for {', '.join(all_hosts(hosts))}.")
     say(f"Account {key.uid}. Its access key, shown this once" + (f", is in {out}:" if out else ":"))
