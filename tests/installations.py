@@ -137,12 +137,11 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path | None 
 @contextlib.contextmanager
 def running_demo() -> Iterator[dict[str, Any]]:
     """What `kubecustody demo --json` prints, while it serves."""
-    process = subprocess.Popen([*PROGRAM, "demo", "--json"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    try:
-        assert process.stdout is not None
-        yield json.loads(process.stdout.readline())
-    finally:
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-        if process.stdout is not None:
-            process.stdout.close()
+    command = [*PROGRAM, "demo", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        try:
+            assert process.stdout is not None
+            yield json.loads(process.stdout.readline())
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)

@@ -167,7 +167,7 @@ def hold_every_bucket(path: Path, say: Connection) -> None:
 
 def test_lock_of_a_killed_process_is_released(path: Path, table: NonceTable) -> None:
     hear, say = SPAWN.Pipe(duplex=False)
-    holder = SPAWN.Process(target=hold_every_bucket, args=(path, say))
+    holder = SPAWN.Process(target=hold_every_bucket, args=(path, say), daemon=True)
     holder.start()
     assert hear.recv() == "held"
     verdicts: list[Verdict] = []
@@ -195,7 +195,7 @@ class Worker:
 
     def __init__(self, path: Path, boot_id: str) -> None:
         hear, say = SPAWN.Pipe(duplex=False)
-        self.process = SPAWN.Process(target=spend_and_wait, args=(path, boot_id, say))
+        self.process = SPAWN.Process(target=spend_and_wait, args=(path, boot_id, say), daemon=True)
         self.process.start()
         assert hear.recv() == NOW
 

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 import uvicorn
+import uvloop
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody.installation import open_custody
@@ -115,8 +116,7 @@ def _run_worker(settings: Settings, listener: socket.socket, registry: Any) -> N
     # uvicorn raises the signal again once it has stopped; by then there is nothing left to do but to end.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)
-    factory = uvicorn.Config("", loop="uvloop").get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listener, registry))
 
 
