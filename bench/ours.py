@@ -1,0 +1,30 @@
+"""Our server with the fleet of the benchmark, run as `kubecustody serve` runs it."""
+
+import sys
+from pathlib import Path
+
+from bench.fleet import Fleet
+from bench.servers import Server, free_port, start
+from bench.stores import make_store
+from kubecustody.settings import Settings
+
+
+def start_ours(data: Fleet, directory: Path) -> Server:
+    """A server over a new store with the fleet; its files lie in `directory`."""
+    return serve_store(make_store(directory, data), directory)
+
+
+def serve_store(settings: Settings, directory: Path) -> Server:
+    """A server over this store: access log and metrics on, limits out of the way of a benchmark."""
+    port = free_port()
+    given = {
+        "listen": f"127.0.0.1:{port}",
+        "tls": "off",
+        "metrics_listen": f"127.0.0.1:{free_port()}",
+        "key_rate_per_second": "0",
+        "nonce_slots": str(2**22),
+    }
+    command = [sys.executable, "-m", "kubecustody.cli.main", "serve", "--data-dir", str(settings.data_dir)]
+    for name, value in given.items():
+        command += ["--set", f"{name}={value}"]
+    return start("ours", command, port=port, log=directory / "ours.out")
