@@ -98,10 +98,10 @@ def fill_store(
         for seq, (cluster_id, name, state) in enumerate(clusters, 1):
             for node in nodes_of(seq):
                 counts[node] = counts.get(node, 0) + 1
-            yield account, seq, cluster_id, name, state, 1, None
+            yield account, seq, cluster_id, name, state, None, 1, None
 
     with connection:
-        connection.executemany("INSERT INTO clusters VALUES (?, ?, ?, ?, ?, ?, ?)", cluster_rows())
+        connection.executemany("INSERT INTO clusters VALUES (?, ?, ?, ?, ?, ?, ?, ?)", cluster_rows())
         nodes = ((account, level, index, count) for (level, index), count in counts.items())
         connection.executemany("INSERT INTO nodes VALUES (?, ?, ?, ?)", nodes)
         total = sum(count for (level, _), count in counts.items() if level == LEVELS[0])

@@ -1,21 +1,39 @@
-"""The command line. Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains."""
+"""The command line. Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains.
+
+Each command's module is loaded when it is used, so that a server does not carry what only other commands need.
+"""
 
 import sys
+from importlib import import_module
 
 import click
 
 from kubecustody import __version__
-from kubecustody.catalogue.errors import describe_error
-from kubecustody.cli.admin import admin_group
-from kubecustody.cli.calling import call_command
-from kubecustody.cli.demo import demo_command
-from kubecustody.cli.initialise import init_command
-from kubecustody.cli.output import note
-from kubecustody.cli.serving import serve_command, settings_command
 from kubecustody.core.errors import OperatorError, RequestError
 
+_COMMANDS = {
+    "init": ("kubecustody.cli.initialise", "init_command"),
+    "serve": ("kubecustody.cli.serving", "serve_command"),
+    "settings": ("kubecustody.cli.serving", "settings_command"),
+    "call": ("kubecustody.cli.calling", "call_command"),
+    "demo": ("kubecustody.cli.demo", "demo_command"),
+    "admin": ("kubecustody.cli.admin", "admin_group"),
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+
+class _LazyGroup(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="kubecustody")
 def commands() -> None:
     """Who holds a kubeconfig on which cluster, and is its certificate still good?
@@ -24,19 +42,17 @@ def commands() -> None:
     """
 
 
-for command in (init_command, serve_command, settings_command, call_command, demo_command, admin_group):
-    commands.add_command(command)
-
-
 def main() -> None:
     """Run the command line; every foreseen fault is one text on standard error."""
     try:
         commands(prog_name="kubecustody")
     except OperatorError as error:
-        note(f"Error: {error}")
+        click.echo(f"Error: {error}", err=True)
         sys.exit(2)
     except RequestError as error:
-        note(f"Error: {describe_error(error).message}")
+        from kubecustody.catalogue.errors import describe_error
+
+        click.echo(f"Error: {describe_error(error).message}", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -7,7 +7,6 @@ from pathlib import Path
 import click
 
 from kubecustody.cli.machine import data_dir_option, settings_of
-from kubecustody.cli.output import note, output_option, print_rows
 from kubecustody.core.errors import OperatorError
 from kubecustody.settings import PREFIX, TABLE
 
@@ -33,16 +32,20 @@ def serve_command(data_dir: Path | None, listen: str | None, workers: str | None
     def ready(address: tuple[str, int]) -> None:
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         scheme = "https" if settings.tls == "on" else "http"
-        note(f"Serving on {scheme}://{host}:{address[1]} (metrics: {settings.metrics_listen}). Ctrl-C stops.")
+        click.echo(
+            f"Serving on {scheme}://{host}:{address[1]} (metrics: {settings.metrics_listen}). Ctrl-C stops.", err=True
+        )
 
     serve(settings, ready=ready)
 
 
 @click.command("settings")
 @data_dir_option
-@output_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def settings_command(data_dir: Path | None, output: str) -> None:
     """List every setting with its value in force."""
+    from kubecustody.cli.output import print_rows
+
     settings = settings_of(data_dir)
     rows = [
         {

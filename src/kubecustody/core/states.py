@@ -101,14 +101,12 @@ class Holding(NamedTuple):
     trust_epoch: int
 
 
-class RowState(NamedTuple):
-    """The state of a row, and the latest end among the certificates that decided it; None: there is none."""
+# The state of a row, and the latest end among the certificates that decided it; None: there is none. A plain tuple:
+# it is made for every row of every list.
+RowState = tuple[CertState, int | None]
 
-    state: CertState
-    expires_at: int | None
-
-
-_UNISSUED = RowState(CertState.UNISSUED, None)
+_UNISSUED, _UNEXPIRED, _EXPIRED = CertState.UNISSUED, CertState.UNEXPIRED, CertState.EXPIRED
+_REMOVED, _UNKNOWN = CertState.REMOVED, CertState.UNKNOWN
 
 
 def state_of_credential(credential: Credential, trust_epoch: int, now: float) -> CertState:
@@ -126,21 +124,21 @@ def state_of_credential(credential: Credential, trust_epoch: int, now: float) ->
 def state_of_row(holding: Holding | None, trust_epoch: int, now: float) -> RowState:
     """The state of one person in one cluster at `now`, from what their credentials add up to."""
     if holding is None:
-        return _UNISSUED
+        return _UNISSUED, None
     vouched_until, unvouched_until, unvouched_open, removed_at, not_after, epoch = holding
     if vouched_until is not None:
         if epoch == trust_epoch:
             if now <= vouched_until:
-                return RowState(CertState.UNEXPIRED, vouched_until)
+                return _UNEXPIRED, vouched_until
         elif unvouched_until is None or unvouched_until < vouched_until:
             unvouched_until = vouched_until
     if unvouched_until is not None and now <= unvouched_until:
-        return RowState(CertState.UNKNOWN, unvouched_until)
+        return _UNKNOWN, unvouched_until
     if unvouched_open:
-        return RowState(CertState.UNKNOWN, None)
+        return _UNKNOWN, None
     if removed_at is not None:
-        return RowState(CertState.REMOVED, not_after)
-    return RowState(CertState.EXPIRED, not_after)
+        return _REMOVED, not_after
+    return _EXPIRED, not_after
 
 
 def holding_of(credentials: Iterable[Credential], trust_epoch: int) -> Holding | None:

@@ -43,6 +43,7 @@ class Caller(NamedTuple):
     region_id: str
     iam_version: int
     cluster_count: int
+    last_cluster_seq: int
 
 
 class KeyLimit(Protocol):
@@ -83,6 +84,7 @@ class Authenticator:
             holder.region_id,
             holder.iam_version,
             holder.cluster_count,
+            holder.last_cluster_seq,
         )
 
     def _refuse_unvouched(self, claim: Claim, now: float) -> None:

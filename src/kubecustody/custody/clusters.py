@@ -16,11 +16,12 @@ from kubecustody.store import clusters as stored
 from kubecustody.store import credentials
 from kubecustody.store.clusters import ClusterDetails
 from kubecustody.store.errors import AlreadyThere
-from kubecustody.store.fleet import ListedCluster, list_clusters
+from kubecustody.store.fleet import Cluster, ListedCluster, list_clusters
 from kubecustody.store.installation import find_account
 from kubecustody.store.transactions import Transaction
 
 _LISTED_AT_ONCE = 500
+_LAST_SEQ = 2**62
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +146,7 @@ async def set_cluster(
     return await change(custody.store, account_id, author, now, work)
 
 
-async def _trust(unit: Change, cluster: ListedCluster, client_ca: bytes) -> TrustChange | None:
+async def _trust(unit: Change, cluster: Cluster, client_ca: bytes) -> TrustChange | None:
     """Put a bundle in force and judge every certificate of the cluster by it; None where it is in force already."""
     bundle = load_bundle(client_ca)
     before = await stored.find_trust_bundle(unit.tx, unit.account_id, cluster.seq, cluster.trust_epoch)
@@ -198,7 +199,7 @@ async def purge_cluster(custody: Custody, account_id: str, author: Author, now: 
     return await change(custody.store, account_id, author, now, work)
 
 
-async def get_cluster(tx: Transaction, account_id: str, which: str) -> ListedCluster:
+async def get_cluster(tx: Transaction, account_id: str, which: str) -> Cluster:
     """The cluster of this id or name. Raises OperatorError where there is none, or several of the name."""
     found = await stored.find_cluster(tx, account_id, which)
     if found is not None:
@@ -221,7 +222,8 @@ async def list_all_clusters(custody: Custody, account_id: str) -> list[ListedClu
         found: list[ListedCluster] = []
         while len(found) < count:
             page = PageRequest(1 + len(found) // _LISTED_AT_ONCE, _LISTED_AT_ONCE)
-            found += await list_clusters(tx, account_id, page.offset, page.size)
+            rows = await list_clusters(tx, account_id, _LAST_SEQ, page.offset, page.size)
+            found += map(ListedCluster._make, rows)
         return found
 
     return await custody.store.read(work)

@@ -26,7 +26,7 @@ from kubecustody.store.credentials import (
     set_holder,
     update_holding,
 )
-from kubecustody.store.fleet import ListedCluster
+from kubecustody.store.fleet import Cluster
 from kubecustody.store.transactions import Transaction
 
 
@@ -53,7 +53,7 @@ class ImportRow(NamedTuple):
 class _Place(NamedTuple):
     """Where certificates are imported to, and by which rules."""
 
-    cluster: ListedCluster
+    cluster: Cluster
     bundle: tuple[Certificate, ...]
     holder: str | None
     keep_private_keys: bool

@@ -27,6 +27,9 @@ from kubecustody.store.transactions import Store, Transaction
 
 RandomBytes = Callable[[int], bytes]
 
+TLS_ROOT_KEY = "tls-root-key"
+RENEW_AFTER_SECONDS = 360 * 86400  # of the 397 days of a server certificate
+
 _CHECK = b"kubecustody key ring"
 
 
@@ -161,6 +164,12 @@ def random_letters(random_bytes: RandomBytes, count: int) -> str:
     return "".join(letters)
 
 
+async def is_renewal_due(custody: Custody, now: float) -> bool:
+    """Whether the server certificate of our own making is due for renewal."""
+    root = await custody.store.read(lambda tx: installation.find_installation_secret(tx, TLS_ROOT_KEY))
+    return root is not None and now - root.changed_at > RENEW_AFTER_SECONDS
+
+
 async def rotate_master_key(settings: Settings, custody: Custody, author: Author, now: float) -> int:
     """Seal every secret anew with a new master key; how many there were.
 
@@ -182,11 +191,10 @@ async def reseal_everything(custody: Custody, sealer: Sealer, author: Author, no
 
     async def work(tx: Transaction) -> int:
         count = 0
-        for name, sealed in await installation.list_installation_secrets(tx):
+        for name, sealed, changed_at in await installation.list_installation_secrets(tx):
             plain = open_installation_secret(custody.sealer, name, sealed)
-            await installation.set_installation_secret(
-                tx, name, seal_installation_secret(sealer, name, plain), int(now)
-            )
+            resealed = seal_installation_secret(sealer, name, plain)
+            await installation.set_installation_secret(tx, name, resealed, changed_at)
             count += 1
         for account in await installation.list_accounts(tx):
             count += await _reseal_account(tx, account.account_id, custody.sealer, sealer)

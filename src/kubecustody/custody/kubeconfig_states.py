@@ -13,10 +13,8 @@ from kubecustody.core.errors import UserNotFound
 from kubecustody.core.paging import PageRequest
 from kubecustody.core.states import (
     CertState,
-    ClusterState,
     Credential,
     RemovedBy,
-    RowState,
     can_get_in,
     is_live,
     state_of_credential,
@@ -65,32 +63,23 @@ async def list_user_kubeconfig_states(
     page = Page(request.page_number, request.page_size, caller.cluster_count)
     if offset >= caller.cluster_count:
         return ListUserKubeConfigStatesOutput([], page)
-    clusters = await list_clusters(tx, account_id, offset, request.page_size)
-    first, last = clusters[0].seq, clusters[-1].seq
-    holdings = await list_holdings(tx, account_id, uid, first, last)
-    seen = await list_observations(tx, account_id, first, last)
+    rows = await list_clusters(tx, account_id, caller.last_cluster_seq, offset, request.page_size)
+    holdings = await list_holdings(tx, account_id, uid, rows[0][0], rows[-1][0])
     states = []
-    for cluster in clusters:
-        state, expires_at = state_of_row(holdings.get(cluster.seq), cluster.trust_epoch, now)
+    for seq, cluster_id, name, cluster_state, trust_epoch in rows:
+        state, expires_at = state_of_row(holdings.get(seq), trust_epoch, now)
         states.append(
             UserKubeConfigState(
-                cluster.cluster_id,
+                cluster_id,
                 "" if expires_at is None else format_time(expires_at),
                 state,
-                _cluster_state(cluster, seen.get(cluster.seq)) if seen else cluster.told_state,
-                cluster.name,
+                cluster_state,
+                name,
             )
         )
     if request.detail:
-        await _add_details(tx, account_id, uid, clusters, seen, states, now)
+        await _add_details(tx, account_id, uid, [ListedCluster._make(row) for row in rows], states, now)
     return ListUserKubeConfigStatesOutput(states, page)
-
-
-def _cluster_state(cluster: ListedCluster, seen: Observation | None) -> str:
-    """What a probe saw stands above what was told, but a deleted cluster stays deleted."""
-    if seen is None or seen.seen_state is None or cluster.told_state == ClusterState.DELETED:
-        return cluster.told_state
-    return seen.seen_state
 
 
 # --- detail=true
@@ -101,11 +90,12 @@ async def _add_details(
     account_id: str,
     uid: str,
     clusters: list[ListedCluster],
-    seen: dict[int, Observation],
     states: list[UserKubeConfigState],
     now: float,
 ) -> None:
-    unended = await list_unended(tx, account_id, uid, clusters[0].seq, clusters[-1].seq, math.ceil(now))
+    first, last = clusters[0].seq, clusters[-1].seq
+    seen = await list_observations(tx, account_id, first, last)
+    unended = await list_unended(tx, account_id, uid, first, last, math.ceil(now))
     held: dict[int, list[HeldCredential]] = {}
     for credential in unended:
         held.setdefault(credential.cluster_seq, []).append(credential)
@@ -164,7 +154,7 @@ async def _explain(
         state.cert_state_reason = _reason_of_live(state.cert_state, latest, now)
         return
     state.cert_state_reason, state.removal_requested_at = await _reason_of_dead(
-        tx, account_id, uid, cluster, RowState(CertState(state.cert_state), None), state.cert_expire_time
+        tx, account_id, uid, cluster, state.cert_state, state.cert_expire_time
     )
 
 
@@ -181,13 +171,13 @@ def _reason_of_live(state: CertState, latest: Credential, now: float) -> str:
 
 
 async def _reason_of_dead(
-    tx: Transaction, account_id: str, uid: str, cluster: ListedCluster, row: RowState, expired_at: str
+    tx: Transaction, account_id: str, uid: str, cluster: ListedCluster, state: CertState, expired_at: str
 ) -> tuple[str, str | None]:
     newest = await find_newest_credential(tx, account_id, uid, cluster.seq)
     if newest is None:
         return "No kubeconfig of this person in this cluster is known here.", None
     requested = _time_or_none(newest.removal_requested_at)
-    if row.state is CertState.EXPIRED:
+    if state is CertState.EXPIRED:
         return f"Every certificate known here has ended, the newest one at {expired_at}.", requested
     removal = await find_newest_removal(tx, account_id, newest.credential_no)
     at = _time_or_empty(newest.removed_at)

@@ -24,7 +24,7 @@ from kubecustody.store.credentials import (
     set_removed,
     update_holding,
 )
-from kubecustody.store.fleet import ListedCluster
+from kubecustody.store.fleet import Cluster
 from kubecustody.store.transactions import Transaction
 
 
@@ -85,9 +85,7 @@ def _check_reason(author: Author) -> None:
         raise OperatorError("An attestation needs a reason: who says so, and why it is true.")
 
 
-async def _select(
-    tx: Transaction, account_id: str, cluster: ListedCluster, selection: Selection
-) -> list[OwnedCredential]:
+async def _select(tx: Transaction, account_id: str, cluster: Cluster, selection: Selection) -> list[OwnedCredential]:
     if sum(value is not None for value in selection) != 1:
         raise OperatorError("Say which credentials: one of a fingerprint, a serial, or a user.")
     if selection.user is not None:
@@ -105,7 +103,7 @@ async def _select(
     return chosen
 
 
-async def _numbers(tx: Transaction, account_id: str, cluster: ListedCluster, selection: Selection) -> list[int]:
+async def _numbers(tx: Transaction, account_id: str, cluster: Cluster, selection: Selection) -> list[int]:
     if selection.serial is not None:
         serial = selection.serial.replace(":", "").lower().lstrip("0") or "0"
         return await list_numbers_by_serial(tx, account_id, cluster.seq, serial)
@@ -120,7 +118,7 @@ async def _numbers(tx: Transaction, account_id: str, cluster: ListedCluster, sel
     return [known.credential_no] if known else []
 
 
-async def _attest(unit: Change, cluster: ListedCluster, owned: OwnedCredential) -> AttestedRow:
+async def _attest(unit: Change, cluster: Cluster, owned: OwnedCredential) -> AttestedRow:
     facts, fingerprint = owned.held.facts, _fingerprint(owned)
     if facts.removed_at is not None:
         return AttestedRow(fingerprint, owned.uid, False, f"is Removed already ({facts.removed_by})")
@@ -137,7 +135,7 @@ async def _attest(unit: Change, cluster: ListedCluster, owned: OwnedCredential) 
     return AttestedRow(fingerprint, owned.uid, True, "is Removed, attested")
 
 
-async def _withdraw(unit: Change, cluster: ListedCluster, owned: OwnedCredential) -> AttestedRow:
+async def _withdraw(unit: Change, cluster: Cluster, owned: OwnedCredential) -> AttestedRow:
     facts, fingerprint = owned.held.facts, _fingerprint(owned)
     if facts.removed_by is not RemovedBy.ATTESTED:
         return AttestedRow(fingerprint, owned.uid, False, "has no attestation in force")
@@ -146,7 +144,7 @@ async def _withdraw(unit: Change, cluster: ListedCluster, owned: OwnedCredential
     return AttestedRow(fingerprint, owned.uid, True, "is no longer attested as removed")
 
 
-async def _append(unit: Change, cluster: ListedCluster, owned: OwnedCredential, kind: str, event: str) -> None:
+async def _append(unit: Change, cluster: Cluster, owned: OwnedCredential, kind: str, event: str) -> None:
     evidence = json.dumps({"kind": "attestation"})
     removal = Removal(kind, unit.author.actor, unit.author.reason, evidence, unit.at)
     await add_removal(unit.tx, unit.account_id, owned.held.facts.number, removal)

@@ -10,7 +10,7 @@ from kubecustody.pki.subjects import MASTERS_GROUP, parse_common_name
 from kubecustody.pki.trust import Verdict, assess, load_bundle
 from kubecustody.store.clusters import find_trust_bundle
 from kubecustody.store.credentials import CredentialChain, list_chains, set_verdicts, update_holding
-from kubecustody.store.fleet import ListedCluster
+from kubecustody.store.fleet import Cluster
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Transaction
 
@@ -36,7 +36,7 @@ def split_chain(stored: bytes) -> Chain:
     return Chain(leaf, tuple(intermediates))
 
 
-async def load_trust(tx: Transaction, account_id: str, cluster: ListedCluster) -> tuple[Certificate, ...]:
+async def load_trust(tx: Transaction, account_id: str, cluster: Cluster) -> tuple[Certificate, ...]:
     """The client CA bundle in force in this cluster; empty where none is known."""
     bundle = await find_trust_bundle(tx, account_id, cluster.seq, cluster.trust_epoch)
     return load_bundle(bundle.client_ca) if bundle is not None else ()
@@ -55,7 +55,7 @@ async def find_holder(tx: Transaction, account_id: str, leaf: Certificate, verdi
     return uid
 
 
-async def judge_cluster_anew(unit: Change, cluster: ListedCluster, bundle: Sequence[Certificate]) -> int:
+async def judge_cluster_anew(unit: Change, cluster: Cluster, bundle: Sequence[Certificate]) -> int:
     """Judge every certificate of the cluster by this bundle, and find holders for those that had none; how many."""
     judged, after = 0, 0
     holders: set[str] = set()
@@ -71,7 +71,7 @@ async def judge_cluster_anew(unit: Change, cluster: ListedCluster, bundle: Seque
 
 
 async def _judge(
-    unit: Change, cluster: ListedCluster, stored: CredentialChain, bundle: Sequence[Certificate]
+    unit: Change, cluster: Cluster, stored: CredentialChain, bundle: Sequence[Certificate]
 ) -> tuple[int, str, int | None, int, str, bool]:
     chain = split_chain(stored.chain)
     verdict = assess(chain.leaf, chain.intermediates, bundle)

@@ -150,10 +150,9 @@ class Application:
 
     def _new_request_id(self) -> str:
         """A UUID of version 4 in upper case, as the provider writes them."""
-        number = int.from_bytes(self._custody.random_bytes(16))
-        number = number & ~(0xF000 << 64) & ~(0xC000 << 48) | (0x4000 << 64) | (0x8000 << 48)
-        text = f"{number:032X}"
-        return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+        text = self._custody.random_bytes(16).hex().upper()
+        variant = "89AB"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
     def _limit_failures(self, address: str) -> None:
         wait_ms = self._failure_limits.peek(address, time.monotonic())
@@ -199,7 +198,8 @@ class Application:
         if path == "/readyz":
             try:
                 ok = await self._custody.store.read(find_installation) is not None
-            except (RequestError, OSError):
+            except Exception as error:  # whatever it is, the answer must be 503
+                log.error("the store does not answer: %s", error)
                 ok = False
         body = b"ok\n" if ok else b"the store does not answer\n"
         headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]

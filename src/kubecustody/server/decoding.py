@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from functools import cache
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 from kubecustody.catalogue.operations import Operation
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, members_of
 from kubecustody.core.errors import Fault, ParametersRefused
 from kubecustody.core.names import is_uid
+from kubecustody.signing.request import decode_query
 
 _SHOWN = 40
 _MOST_DIGITS = 18
@@ -43,13 +43,9 @@ def decode_input(operation: Operation, path_values: dict[str, bytes], query_stri
 
 
 def _read_query(query_string: bytes) -> dict[str, list[bytes]]:
-    """Every parameter with its values as they came; `+` is a space (form encoding)."""
+    """Every parameter with its values, decoded as the signature covers them."""
     query: dict[str, list[bytes]] = {}
-    for pair in query_string.split(b"&"):
-        name, _, value = pair.partition(b"=")
-        if b"%" in pair or b"+" in pair:
-            name = unquote_to_bytes(name.replace(b"+", b" "))
-            value = unquote_to_bytes(value.replace(b"+", b" "))
+    for name, value in decode_query(query_string):
         query.setdefault(name.decode("latin-1"), []).append(value)
     return query
 

@@ -2,31 +2,36 @@
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import multiprocessing
 import os
+import queue
 import signal
 import socket
+import ssl
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, TypeAlias
 
 import uvicorn
 import uvloop
 
 from kubecustody.core.errors import OperatorError
-from kubecustody.custody.installation import open_custody
-from kubecustody.custody.transport import renew_transport
+from kubecustody.custody.installation import is_renewal_due, open_custody
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 _RESTART_PAUSE_SECONDS = 1.0
+
+# Signals to stop, as they come: a queue of this kind may be filled from a signal's handler.
+Stopping: TypeAlias = "queue.SimpleQueue[int]"
 
 log = logging.getLogger("kubecustody.server")
 
@@ -36,6 +41,7 @@ def serve(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | None
 
     Raises OperatorError where the installation, an address or a certificate cannot be used.
     """
+    stopping = _note_signals()
     asyncio.run(_check(settings))
     with _listening(settings) as listener:
         if ready is not None:
@@ -45,27 +51,49 @@ def serve(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | None
 
             registry = CollectorRegistry()
             with _metrics_server(settings, registry):
-                _run_worker(settings, listener, registry)
+                _run_worker(settings, listener, registry, stopping)
         else:
-            _supervise(settings, listener)
+            _supervise(settings, listener, stopping)
+
+
+def _note_signals() -> Stopping:
+    """Note signals to stop from here on, so that none comes too early to count or kills halfway through a start."""
+    stopping: Stopping = queue.SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda number, _: stopping.put(number))
+    return stopping
 
 
 async def _check(settings: Settings) -> None:
     """Open everything once, so that a fault is told before anything listens; renew our own certificate."""
     store, custody = await open_custody(settings)
     try:
-        if await renew_transport(custody, settings, time.time()):
+        if await is_renewal_due(custody, time.time()):
+            from kubecustody.custody.transport import renew_transport
+
+            await renew_transport(custody, settings, time.time())
             log.info("renewed the server certificate")
         NonceTable.open(settings.nonces_file, now=time.time(), slots=settings.nonce_slots).close()
     finally:
         store.close()
     if settings.tls == "on":
-        for path in (settings.tls_certificate_file, settings.tls_key_file):
-            if not path.is_file():
-                raise OperatorError(
-                    f"There is no file {path}. `kubecustody init` makes one; or set tls_certificate_file "
-                    "and tls_key_file."
-                )
+        _check_certificate(settings)
+
+
+def _check_certificate(settings: Settings) -> None:
+    for path in (settings.tls_certificate_file, settings.tls_key_file):
+        if not path.is_file():
+            raise OperatorError(
+                f"There is no file {path}. `kubecustody init` makes one; or set tls_certificate_file "
+                "and tls_key_file."
+            )
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+    except OSError as error:  # SSLError is one
+        raise OperatorError(
+            f"{settings.tls_certificate_file} and {settings.tls_key_file} cannot be read as a certificate chain and "
+            f"its private key, both PEM ({error.strerror or error}). Set tls_certificate_file and tls_key_file."
+        ) from error
 
 
 @contextlib.contextmanager
@@ -111,16 +139,13 @@ def _metrics_server(settings: Settings, registry: Any) -> Iterator[None]:
         thread.join()
 
 
-def _run_worker(settings: Settings, listener: socket.socket, registry: Any) -> None:
+def _run_worker(settings: Settings, listener: socket.socket, registry: Any, stopping: Stopping) -> None:
     """Serve in this process until it is told to stop."""
-    # uvicorn raises the signal again once it has stopped; by then there is nothing left to do but to end.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings, listener, registry))
+        runner.run(_serve(settings, listener, registry, stopping))
 
 
-async def _serve(settings: Settings, listener: socket.socket, registry: Any) -> None:
+async def _serve(settings: Settings, listener: socket.socket, registry: Any, stopping: Stopping) -> None:
     from kubecustody.server.access_log import AccessLog
     from kubecustody.server.application import Application
     from kubecustody.server.metrics import Metrics
@@ -130,10 +155,22 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any) -> 
     try:
         with NonceTable.open(settings.nonces_file, now=time.time(), slots=settings.nonce_slots) as nonces:
             application = Application(settings, custody, nonces, metrics=Metrics(registry), access_log=access_log)
-            await uvicorn.Server(server_config(settings, application)).serve(sockets=[listener])
+            _give_memory_back()
+            server = uvicorn.Server(server_config(settings, application))
+            # From here on the server itself is told; it raises the signal once more when it has stopped.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                signal.signal(number, server.handle_exit)
+            server.should_exit = server.should_exit or not stopping.empty()
+            await server.serve(sockets=[listener])
     finally:
         access_log.flush()
         store.close()
+
+
+def _give_memory_back() -> None:
+    """Return to the system what only the start needed, some 4 MB a worker, where the C library can (glibc)."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def server_config(settings: Settings, application: Any) -> uvicorn.Config:
@@ -164,10 +201,7 @@ def server_config(settings: Settings, application: Any) -> uvicorn.Config:
 # --- several workers
 
 
-def _supervise(settings: Settings, listener: socket.socket) -> None:
-    stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+def _supervise(settings: Settings, listener: socket.socket, stopping: Stopping) -> None:
     with tempfile.TemporaryDirectory(prefix="kubecustody-metrics-") as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         from prometheus_client import CollectorRegistry
@@ -179,21 +213,28 @@ def _supervise(settings: Settings, listener: socket.socket) -> None:
             _keep_workers(settings, listener, stopping)
 
 
-def _keep_workers(settings: Settings, listener: socket.socket, stopping: threading.Event) -> None:
+def _keep_workers(settings: Settings, listener: socket.socket, stopping: Stopping) -> None:
     workers: list[BaseProcess] = []
-    while not stopping.is_set():
+    while not _is_told_to_stop(stopping, _RESTART_PAUSE_SECONDS if workers else 0):
         dead = [worker for worker in workers if not worker.is_alive()]
         for worker in dead:
             log.error("worker %s ended with exit code %s; another is started", worker.pid, worker.exitcode)
         workers = [worker for worker in workers if worker.is_alive()]
         workers += [_start_worker(settings, listener) for _ in range(settings.workers - len(workers))]
-        stopping.wait(_RESTART_PAUSE_SECONDS)
     for worker in workers:
         worker.terminate()
     for worker in workers:
         worker.join(settings.graceful_timeout_seconds + 5)
         if worker.is_alive():
             worker.kill()
+
+
+def _is_told_to_stop(stopping: Stopping, wait_seconds: float) -> bool:
+    try:
+        stopping.get(timeout=wait_seconds)
+    except queue.Empty:
+        return False
+    return True
 
 
 def _start_worker(settings: Settings, listener: socket.socket) -> BaseProcess:
@@ -211,7 +252,7 @@ def _worker_main(settings: Settings, listener: socket.socket) -> None:
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
     try:
-        _run_worker(settings, listener, CollectorRegistry())
+        _run_worker(settings, listener, CollectorRegistry(), _note_signals())
     except OperatorError as error:
         log.error("%s", error)
         sys.exit(1)

@@ -31,6 +31,9 @@ def decode_query(query_string: bytes) -> list[tuple[bytes, bytes]]:
     A field without `=` has an empty value; empty fields are left out; a `%` without two hex digits
     stands for itself. Decode parameters with this function only: it is what the signature covers.
     """
+    if b"%" not in query_string and b"+" not in query_string:
+        plain = (field.partition(b"=") for field in query_string.split(b"&") if field)
+        return [(key, value) for key, _, value in plain]
     pairs = (field.partition(b"=") for field in query_string.split(b"&") if field)
     return [(_decode_form(key), _decode_form(value)) for key, _, value in pairs]
 
@@ -45,4 +48,6 @@ def has_dot_segment(raw_path: bytes) -> bool:
     Clients and proxies fold such segments away (RFC 3986 section 5.2.4), so that what was signed and
     what is routed could name two things.
     """
+    if b"." not in raw_path and b"%" not in raw_path:
+        return False
     return any(segment in (b".", b"..") for segment in unquote_to_bytes(raw_path).split(b"/"))

@@ -23,6 +23,7 @@ class KeyHolder(NamedTuple):
     region_id: str
     iam_version: int
     cluster_count: int
+    last_cluster_seq: int
     account_closed_at: int | None
 
 

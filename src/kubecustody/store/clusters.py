@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from kubecustody.core.paging import nodes_of
-from kubecustody.store.fleet import ListedCluster, Observation
+from kubecustody.store.fleet import Cluster, Observation
 from kubecustody.store.statements import statement
 from kubecustody.store.transactions import Transaction
 
@@ -73,7 +73,7 @@ async def add_cluster(
     await _adjust_nodes(tx, account_id, seq, 1)
 
 
-async def purge_cluster(tx: Transaction, account_id: str, cluster: ListedCluster, now: int) -> None:
+async def purge_cluster(tx: Transaction, account_id: str, cluster: Cluster, now: int) -> None:
     """Take a cluster out of the list; that it was, and its id, stay known."""
     await tx.execute(_FORGET_COUNT, account_id)
     await _adjust_nodes(tx, account_id, cluster.seq, -1)
@@ -85,22 +85,22 @@ async def _adjust_nodes(tx: Transaction, account_id: str, seq: int, change: int)
     await tx.execute_many(_ADJUST_NODE, [(account_id, level, index, change) for level, index in nodes_of(seq)])
 
 
-async def find_cluster(tx: Transaction, account_id: str, cluster_id: str) -> ListedCluster | None:
+async def find_cluster(tx: Transaction, account_id: str, cluster_id: str) -> Cluster | None:
     """The cluster of this id."""
     row = await tx.fetch_one(_FIND_BY_ID, account_id, cluster_id)
-    return ListedCluster._make(row) if row is not None else None
+    return Cluster._make(row) if row is not None else None
 
 
-async def find_cluster_by_seq(tx: Transaction, account_id: str, seq: int) -> ListedCluster | None:
+async def find_cluster_by_seq(tx: Transaction, account_id: str, seq: int) -> Cluster | None:
     """The cluster of this number."""
     row = await tx.fetch_one(_FIND_BY_SEQ, account_id, seq)
-    return ListedCluster._make(row) if row is not None else None
+    return Cluster._make(row) if row is not None else None
 
 
-async def list_clusters_by_name(tx: Transaction, account_id: str, name: str, at_most: int) -> list[ListedCluster]:
+async def list_clusters_by_name(tx: Transaction, account_id: str, name: str, at_most: int) -> list[Cluster]:
     """At most `at_most` clusters of this name; names need not be unique."""
     rows = await tx.fetch_all(_LIST_BY_NAME, account_id, name, at_most)
-    return [ListedCluster._make(row) for row in rows]
+    return [Cluster._make(row) for row in rows]
 
 
 async def was_purged(tx: Transaction, account_id: str, cluster_id: str) -> bool:
@@ -160,4 +160,4 @@ async def find_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: i
 async def find_observation(tx: Transaction, account_id: str, seq: int) -> Observation | None:
     """What a probe saw last of a cluster."""
     row = await tx.fetch_one(_FIND_OBSERVATION, account_id, seq)
-    return Observation(row[0], bool(row[1]), row[2]) if row is not None else None
+    return Observation(bool(row[0]), row[1]) if row is not None else None

@@ -4,7 +4,7 @@ The counted tree leads to the first cluster of the page (three levels of at most
 of primary keys read the rest, all in one snapshot. Measured against OFFSET in docs/decisions/0002-data-model.md.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kubecustody.core.paging import FANOUT_BITS, LEVELS, step_into
 from kubecustody.core.states import Credential, Holding, RemovedBy
@@ -21,21 +21,35 @@ _FIND_NEWEST_CREDENTIAL = statement("find_newest_credential")
 _ALL_INDEXES = 2**62
 
 
+# seq, cluster_id, name, state, trust_epoch: a plain tuple, since the list reads many.
+ClusterRow = tuple[int, str, str, str, int]
+
+
 class ListedCluster(NamedTuple):
-    """The narrow facts of one cluster."""
+    """One cluster as the list shows it."""
+
+    seq: int
+    cluster_id: str
+    name: str
+    state: str
+    trust_epoch: int
+
+
+class Cluster(NamedTuple):
+    """The narrow facts of one cluster. told_state is the operator's word, seen_state what a probe saw."""
 
     seq: int
     cluster_id: str
     name: str
     told_state: str
+    seen_state: str | None
     trust_epoch: int
     deleted_at: int | None
 
 
 class Observation(NamedTuple):
-    """What a probe saw last of one cluster."""
+    """When a probe last tried one cluster, and whether it answered."""
 
-    seen_state: str | None
     reachable: bool
     observed_at: int
 
@@ -60,19 +74,29 @@ class NewestCredential(NamedTuple):
     verdict: str
 
 
-async def list_clusters(tx: Transaction, account_id: str, offset: int, at_most: int) -> list[ListedCluster]:
-    """At most `at_most` clusters of the account from the offset-th on, by seq. `offset` lies within the count."""
-    first_seq, skipped = await _start(tx, account_id, offset)
-    rows = await tx.fetch_all(_LIST_CLUSTERS_FROM, account_id, first_seq, skipped + at_most)
-    return [ListedCluster._make(row) for row in rows[skipped:]]
+async def list_clusters(
+    tx: Transaction, account_id: str, last_seq: int, offset: int, at_most: int
+) -> list[ClusterRow]:
+    """At most `at_most` clusters of the account from the offset-th on, by seq.
+
+    last_seq: the greatest that the account ever gave; offset: within the count of its clusters.
+    """
+    first_seq, skipped = await _start(tx, account_id, last_seq, offset)
+    rows = await tx.fetch_all(_LIST_CLUSTERS_FROM, account_id, first_seq, at_most, skipped)
+    return cast("list[ClusterRow]", rows)
 
 
-async def _start(tx: Transaction, account_id: str, offset: int) -> tuple[int, int]:
-    """A seq, and how many clusters lie between it and the offset-th one (fewer than 64)."""
+async def _start(tx: Transaction, account_id: str, last_seq: int, offset: int) -> tuple[int, int]:
+    """A seq, and how many clusters lie between it and the offset-th one (fewer than 64).
+
+    A level with one node only says nothing and is passed over.
+    """
     if offset == 0:
         return 0, 0
     first, last = 0, _ALL_INDEXES
     for level in LEVELS:
+        if last_seq >> FANOUT_BITS * level == 0:
+            continue
         nodes = await tx.fetch_all(_LIST_NODES, account_id, level, first, last)
         index, offset = step_into(nodes, offset)
         first = index << FANOUT_BITS
@@ -85,15 +109,16 @@ async def list_holdings(
 ) -> dict[int, Holding]:
     """What the person holds in the clusters between, both included, by the cluster's seq."""
     rows = await tx.fetch_all(_LIST_HOLDINGS_BETWEEN, account_id, uid, first_seq, last_seq)
-    return {row[0]: Holding._make(row[1:]) for row in rows}
+    # Plain tuples in the order of Holding: the list reads many.
+    return {row[0]: cast("Holding", row[1:]) for row in rows}
 
 
 async def list_observations(
     tx: Transaction, account_id: str, first_seq: int, last_seq: int
 ) -> dict[int, Observation]:
-    """What probes saw of the clusters between, by the cluster's seq."""
+    """When probes tried the clusters between, by the cluster's seq."""
     rows = await tx.fetch_all(_LIST_OBSERVATIONS_BETWEEN, account_id, first_seq, last_seq)
-    return {row[0]: Observation(row[1], bool(row[2]), row[3]) for row in rows}
+    return {row[0]: Observation(bool(row[1]), row[2]) for row in rows}
 
 
 async def list_unended(

@@ -17,6 +17,13 @@ class Installation(NamedTuple):
     key_check: bytes
 
 
+class InstallationSecret(NamedTuple):
+    """A sealed secret of the installation, and when it was last used to make something or changed."""
+
+    sealed: bytes
+    changed_at: int
+
+
 class Account(NamedTuple):
     """An account and how many clusters it lists."""
 
@@ -81,10 +88,10 @@ async def set_key_check(tx: Transaction, key_check: bytes) -> None:
     await tx.execute(_SET_KEY_CHECK, key_check)
 
 
-async def find_installation_secret(tx: Transaction, name: str) -> bytes | None:
+async def find_installation_secret(tx: Transaction, name: str) -> InstallationSecret | None:
     """A sealed secret of the installation itself."""
     row = await tx.fetch_one(_FIND_SECRET, name)
-    return row[0] if row is not None else None
+    return InstallationSecret._make(row) if row is not None else None
 
 
 async def set_installation_secret(tx: Transaction, name: str, sealed: bytes, now: int) -> None:
@@ -92,9 +99,9 @@ async def set_installation_secret(tx: Transaction, name: str, sealed: bytes, now
     await tx.execute(_SET_SECRET, name, sealed, now)
 
 
-async def list_installation_secrets(tx: Transaction) -> list[tuple[str, bytes]]:
-    """Every sealed secret of the installation, with its name."""
-    return [(row[0], row[1]) for row in await tx.fetch_all(_LIST_SECRETS)]
+async def list_installation_secrets(tx: Transaction) -> list[tuple[str, bytes, int]]:
+    """Name, sealed form and changed_at of every secret of the installation."""
+    return [(row[0], row[1], row[2]) for row in await tx.fetch_all(_LIST_SECRETS)]
 
 
 async def add_account(tx: Transaction, account: Account, first_seal_hash: bytes) -> None:

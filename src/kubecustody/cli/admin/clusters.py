@@ -59,7 +59,7 @@ def list_clusters_command(machine: Machine, output: str) -> None:
         {
             "cluster_id": cluster.cluster_id,
             "name": cluster.name,
-            "state": cluster.told_state,
+            "state": cluster.state,
             "client_ca": f"version {cluster.trust_epoch}" if cluster.trust_epoch else "not known",
         }
         for cluster in machine.look(clusters.list_all_clusters)

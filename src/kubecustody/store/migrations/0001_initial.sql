@@ -128,7 +128,8 @@ CREATE TABLE clusters (
     seq INTEGER NOT NULL,
     cluster_id TEXT NOT NULL,
     name TEXT NOT NULL,
-    told_state TEXT NOT NULL,
+    told_state TEXT NOT NULL,            -- what the operator says
+    seen_state TEXT,                     -- what a probe saw; NULL before the first contact
     trust_epoch INTEGER NOT NULL,        -- of the newest row in trust_bundles; 0: no client CA is known
     deleted_at INTEGER,
     PRIMARY KEY (account_id, seq)
@@ -151,11 +152,10 @@ CREATE TABLE cluster_details (
     PRIMARY KEY (account_id, cluster_seq)
 ) STRICT, WITHOUT ROWID;
 
--- What probes saw, apart, so that a probe without change touches nothing else.
+-- When probes came through, apart, so that a probe that sees no change touches nothing else.
 CREATE TABLE cluster_observations (
     account_id TEXT NOT NULL,
     cluster_seq INTEGER NOT NULL,
-    seen_state TEXT,
     reachable INTEGER NOT NULL,
     observed_at INTEGER NOT NULL,
     PRIMARY KEY (account_id, cluster_seq)

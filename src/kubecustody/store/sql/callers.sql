@@ -3,7 +3,7 @@
 -- name: find_key_holder(access_key_id)
 SELECT k.account_id, k.uid, p.kind, k.sealed_secret,
        k.disabled_at, k.deleted_at, p.disabled_at, p.deleted_at,
-       a.region_id, a.iam_version, a.cluster_count, a.closed_at
+       a.region_id, a.iam_version, a.cluster_count, a.last_cluster_seq, a.closed_at
 FROM access_key_directory AS d
 JOIN access_keys AS k ON k.account_id = d.account_id AND k.access_key_id = d.access_key_id
 JOIN principals AS p ON p.account_id = k.account_id AND p.uid = k.uid

@@ -10,8 +10,8 @@ INSERT INTO nodes (account_id, lvl, idx, cnt) VALUES (:account_id, :lvl, :idx, :
 ON CONFLICT (account_id, lvl, idx) DO UPDATE SET cnt = nodes.cnt + excluded.cnt;
 
 -- name: add_cluster(account_id, seq, cluster_id, name, told_state)
-INSERT INTO clusters (account_id, seq, cluster_id, name, told_state, trust_epoch, deleted_at)
-VALUES (:account_id, :seq, :cluster_id, :name, :told_state, 0, NULL);
+INSERT INTO clusters (account_id, seq, cluster_id, name, told_state, seen_state, trust_epoch, deleted_at)
+VALUES (:account_id, :seq, :cluster_id, :name, :told_state, NULL, 0, NULL);
 
 -- name: add_cluster_details(account_id, cluster_seq, region_id, created_at, server_ca, manage_endpoint, public_endpoint, private_endpoint, tls_server_name, proxy_url)
 INSERT INTO cluster_details (account_id, cluster_seq, region_id, created_at, server_ca, manage_endpoint,
@@ -31,15 +31,15 @@ SELECT region_id, created_at, server_ca, manage_endpoint, public_endpoint, priva
 FROM cluster_details WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: find_cluster_by_id(account_id, cluster_id)
-SELECT seq, cluster_id, name, told_state, trust_epoch, deleted_at FROM clusters
+SELECT seq, cluster_id, name, told_state, seen_state, trust_epoch, deleted_at FROM clusters
 WHERE account_id = :account_id AND cluster_id = :cluster_id;
 
 -- name: find_cluster_by_seq(account_id, seq)
-SELECT seq, cluster_id, name, told_state, trust_epoch, deleted_at FROM clusters
+SELECT seq, cluster_id, name, told_state, seen_state, trust_epoch, deleted_at FROM clusters
 WHERE account_id = :account_id AND seq = :seq;
 
 -- name: list_clusters_by_name(account_id, name, at_most)
-SELECT seq, cluster_id, name, told_state, trust_epoch, deleted_at FROM clusters
+SELECT seq, cluster_id, name, told_state, seen_state, trust_epoch, deleted_at FROM clusters
 WHERE account_id = :account_id AND name = :name ORDER BY seq LIMIT :at_most;
 
 -- name: find_purged_cluster(account_id, cluster_id)
@@ -52,7 +52,7 @@ UPDATE clusters SET name = :name WHERE account_id = :account_id AND seq = :seq;
 UPDATE clusters SET told_state = :told_state WHERE account_id = :account_id AND seq = :seq;
 
 -- name: set_cluster_deleted(account_id, seq, deleted_at)
-UPDATE clusters SET deleted_at = :deleted_at, told_state = 'deleted'
+UPDATE clusters SET deleted_at = :deleted_at, told_state = 'deleted', seen_state = NULL
 WHERE account_id = :account_id AND seq = :seq AND deleted_at IS NULL;
 
 -- name: drop_cluster(account_id, seq)
@@ -74,5 +74,5 @@ SELECT client_ca, recorded_at FROM trust_bundles
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND epoch = :epoch;
 
 -- name: find_observation(account_id, cluster_seq)
-SELECT seen_state, reachable, observed_at FROM cluster_observations
+SELECT reachable, observed_at FROM cluster_observations
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq;

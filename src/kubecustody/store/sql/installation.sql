@@ -8,14 +8,14 @@ INSERT INTO installation (installation_id, created_at, epoch, key_check) VALUES 
 UPDATE installation SET key_check = :key_check;
 
 -- name: find_installation_secret(name)
-SELECT sealed FROM installation_secrets WHERE name = :name;
+SELECT sealed, changed_at FROM installation_secrets WHERE name = :name;
 
 -- name: set_installation_secret(name, sealed, changed_at)
 INSERT INTO installation_secrets (name, sealed, changed_at) VALUES (:name, :sealed, :changed_at)
 ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed, changed_at = excluded.changed_at;
 
 -- name: list_installation_secrets()
-SELECT name, sealed FROM installation_secrets ORDER BY name;
+SELECT name, sealed, changed_at FROM installation_secrets ORDER BY name;
 
 -- name: add_account(account_id, name, region_id, created_at, last_seal_hash)
 INSERT INTO accounts (account_id, name, region_id, created_at, closed_at, cluster_count, last_cluster_seq,
