@@ -114,7 +114,8 @@ class Asker:
         account, uid, offset = self._data.account_id, self._data.user_uid, (number - 1) * PAGE_SIZE
         self._plain.execute("SELECT COUNT(*) FROM clusters WHERE account_id = ?", (account,)).fetchone()
         rows = self._plain.execute(
-            "SELECT seq, cluster_id, name, told_state FROM clusters WHERE account_id = ? ORDER BY seq LIMIT ? OFFSET ?",
+            "SELECT seq, cluster_id, name, told_state FROM clusters WHERE account_id = ?"
+            " ORDER BY seq LIMIT ? OFFSET ?",
             (account, PAGE_SIZE, offset),
         ).fetchall()
         marks = ",".join("?" * len(rows))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from installations import Installation, make_installation, running_demo
 
 

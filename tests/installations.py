@@ -75,7 +75,13 @@ class Installation:
     def command(self, *arguments: str, check: bool = True, **more: Any) -> subprocess.CompletedProcess[str]:
         """Run a command of the program on this installation, as a process."""
         return subprocess.run(
-            [*PROGRAM, *arguments], env=self.environment, capture_output=True, text=True, check=check, timeout=60, **more
+            [*PROGRAM, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=check,
+            timeout=60,
+            **more,
         )
 
 

@@ -4,6 +4,8 @@ Never in it: query, headers, bodies, signatures.
 """
 
 import asyncio
+from collections.abc import Iterator, Sequence
+from select import PIPE_BUF
 from typing import BinaryIO
 
 import msgspec
@@ -54,9 +56,24 @@ class AccessLog:
             self._waiting.cancel()
             self._waiting = None
         if self._lines and self._stream is not None:
-            lines, self._lines = b"\n".join(self._lines) + b"\n", []
+            lines, self._lines = self._lines, []
             try:
-                self._stream.write(lines)
-                self._stream.flush()
+                for piece in _pieces(lines):
+                    self._stream.write(piece)
+                    self._stream.flush()
             except OSError:
                 self._stream = None
+
+
+def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:
+    """The lines in pieces that a pipe takes as a whole, so that workers never write into each other's lines.
+
+    PIPE_BUF is what POSIX promises of write() to a pipe; a line is far shorter.
+    """
+    start, size = 0, 0
+    for number, line in enumerate(lines):
+        if size + len(line) >= PIPE_BUF:
+            yield b"\n".join(lines[start:number]) + b"\n"
+            start, size = number, 0
+        size += len(line) + 1
+    yield b"\n".join(lines[start:]) + b"\n"

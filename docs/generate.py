@@ -1,0 +1,100 @@
+"""`python -m docs.generate`: writes the generated pages of docs/reference; `--check` fails where one has drifted."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from prometheus_client import CollectorRegistry
+
+from kubecustody.catalogue.errors import ERRORS
+from kubecustody.cli.main import commands
+from kubecustody.server.metrics import Metrics
+from kubecustody.settings import PREFIX, TABLE
+
+REFERENCE = Path(__file__).parent / "reference"
+MADE_BY = "<!-- Made by `python -m docs.generate`; edit the source, not this page. -->\n\n"
+
+
+def main() -> None:
+    """Write or check every generated page."""
+    check = sys.argv[1:] == ["--check"]
+    pages = {
+        "settings.md": settings(),
+        "errors.md": errors(),
+        "metrics.md": metrics(),
+        "commands.md": command_pages(),
+    }
+    drifted = []
+    for name, text in pages.items():
+        path, content = REFERENCE / name, MADE_BY + text
+        if check and (not path.exists() or path.read_text("utf-8") != content):
+            drifted.append(f"docs/reference/{name}")
+        elif not check:
+            path.write_text(content, "utf-8")
+    if drifted:
+        sys.exit(f"{', '.join(drifted)} has drifted from its source. Run: python -m docs.generate")
+
+
+def settings() -> str:
+    """The page of the settings."""
+    lines = [
+        "# Settings\n",
+        "Each is taken from the environment, else from `kubecustody.toml` in the data folder (or the file that",
+        f"`{PREFIX}CONFIG` names), else from its default. `serve --set NAME=VALUE` stands above them all.\n",
+        "| name | environment | default | unit | meaning |",
+        "|---|---|---|---|---|",
+    ]
+    for one in TABLE:
+        default = f"`{one.default}`" if one.default else ""
+        values = f" One of {', '.join(f'`{value}`' for value in one.values)}." if one.values else ""
+        lines.append(
+            f"| `{one.name}` | `{PREFIX}{one.name.upper()}` | {default} | {one.unit} | {_cell(one.doc + values)} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def errors() -> str:
+    """The page of the error codes."""
+    lines = ["# Errors\n", "Every code that the API answers, its HTTP status, what it means and what to do.\n"]
+    for one in sorted(ERRORS, key=lambda error: error.code.lower()):
+        lines += [f"## {one.code}\n", f"HTTP {one.status}. {one.meaning}\n", f"**What to do.** {one.cure}\n"]
+    return "\n".join(lines)
+
+
+def metrics() -> str:
+    """The page of the metrics."""
+    registry = CollectorRegistry()
+    Metrics(registry)
+    lines = ["# Metrics\n", "At `metrics_listen`, for Prometheus.\n", "| name | type | meaning |", "|---|---|---|"]
+    for family in registry.collect():
+        name = family.name + ("_total" if family.type == "counter" else "")
+        lines.append(f"| `{name}` | {family.type} | {_cell(family.documentation)} |")
+    return "\n".join(lines) + "\n"
+
+
+def command_pages() -> str:
+    """The page of the commands, from their own help."""
+    lines = ["# Commands\n"]
+    for path, command in _walk(commands, "kubecustody"):
+        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        lines += [f"## {path}\n", f"```\n{command.get_help(context)}\n```\n"]
+    return "\n".join(lines)
+
+
+def _walk(command: click.Command, path: str) -> Iterator[tuple[str, click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            child = command.get_command(context, name)
+            if child is not None:
+                yield from _walk(child, f"{path} {name}")
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+if __name__ == "__main__":
+    main()
