@@ -16,8 +16,8 @@ from alibabacloud_cs20151215 import models
 from alibabacloud_cs20151215.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
+from real_fleet import Fleet, Making
 
-from conftest import Fleet, Making
 from installations import RunningServer
 from kubecustody.catalogue.operations import get_operation
 from kubecustody.client.calls import Endpoint, call_operation
