@@ -1,6 +1,5 @@
 """`kubecustody call`: any operation of the catalogue, signed and sent."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 import click
 
 from kubecustody.catalogue.operations import OPERATIONS, get_operation
-from kubecustody.cli.output import note, print_rows
+from kubecustody.cli.output import note, print_rows, to_json
 from kubecustody.client.calls import Endpoint, call_operation
 from kubecustody.core.errors import OperatorError
 
@@ -66,12 +65,12 @@ def call_command(
         given[name] = value
     reply = call_operation(_endpoint(endpoint, key_file, ca), wanted, given)
     if reply.status >= 400:
-        print(json.dumps(reply.body, indent=2, ensure_ascii=False), file=sys.stderr)
+        print(to_json(reply.body), file=sys.stderr)
         sys.exit(1)
     if output == "table":
         _print_lists(reply.body)
     else:
-        print(json.dumps(reply.body, indent=2, ensure_ascii=False))
+        print(to_json(reply.body))
 
 
 def _print_lists(body: Any) -> None:
@@ -94,6 +93,11 @@ def _endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoi
 
 
 def _read_key_file(path: Path) -> dict[str, str]:
-    lines = path.read_text("utf-8").splitlines()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise OperatorError(
+            f"{path} cannot be read as a key file: NAME=value lines, as `init` writes them."
+        ) from None
     pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
     return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def demo_command(as_json: bool, once: bool, listen: str | None) -> None:
     Everything is gone when it stops (ctrl-C).
     """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server minds it: so that the folder goes
     with tempfile.TemporaryDirectory(prefix="kubecustody-demo-") as folder:
         settings = _demo_settings(Path(folder) / "data", listen)
         fleet = make_fleet(settings)
@@ -50,7 +52,7 @@ def demo_command(as_json: bool, once: bool, listen: str | None) -> None:
 def _demo_settings(data_dir: Path, listen: str | None) -> Settings:
     return settings_of(
         data_dir,
-        key_ring_file=str(data_dir.with_name("key-ring")),
+        key_ring_file="",
         listen=listen or f"127.0.0.1:{_free_port()}",
         public_url="",
         tls="off",
@@ -106,12 +108,8 @@ def _show(settings: Settings, fleet: DemoFleet, *, once: bool) -> None:
     reader = fleet.keys["reader"]
     endpoint = Endpoint(settings.public_url, reader.access_key_id, reader.secret)
     rows, through = ask_states(endpoint, fleet.region, fleet.uids["alice"])
-    print_rows(
-        rows,
-        _COLUMNS,
-        "table",
-        title=f"\nalice ({fleet.uids['alice']}) in {len(rows)} clusters, asked through {through}",
-    )
+    say(f"\nalice ({fleet.uids['alice']}) in {len(rows)} clusters, asked through {through}:\n")
+    print_rows(rows, _COLUMNS, "table")
     say(f"\nsandbox flips from Unexpired to Expired at {format_time(fleet.flips_at)}, by the clock alone.")
     if not once:
         _say_what_next(settings, fleet)
@@ -169,7 +167,6 @@ def _say_what_next(settings: Settings, fleet: DemoFleet) -> None:
         ("Who has no policy gets no answer:", f"{program} {call} --key-file {keys}/nobody.key"),
         (
             "Say that carol's certificate is powerless, and look again:",
-            f"export KUBECUSTODY_KEY_RING_FILE={settings.key_ring_file}; "
             f"{program} {data} removals attest --cluster prod-us --user carol --reason 'unbound by hand'",
         ),
     )

@@ -74,33 +74,57 @@ def initialise(
     settings: Settings, hosts: list[str], *, account_name: str, account_id: str | None, region_id: str
 ) -> NewAccessKey:
     """Make everything, or leave nothing behind; the account's first access key."""
-    if settings.store_file.exists():
-        raise OperatorError(f"There is a store at {settings.store_file} already; nothing was changed.")
-    made: list[Path] = []
+    files = _files_of(settings)
+    for path in files:
+        if os.path.lexists(path):
+            raise OperatorError(
+                f"There is {path} already, of an installation before; nothing was changed. Name another folder with "
+                "--data-dir (and key_ring_file, where that is set), or move what is there away."
+            )
+    folders = _make_folders(settings.data_dir)
     try:
-        _make_folder(settings.data_dir, made)
         ring = KeyRing.generate(os.urandom)
         write_key_ring(settings.key_ring_file, ring)
-        made.append(settings.key_ring_file)
-        made += [settings.nonces_file, settings.store_file]
         # As of time 0: nothing can have been signed for an installation that is only being made.
         NonceTable.open(settings.nonces_file, now=0, slots=settings.nonce_slots).close()
         installation_id = create_installation(settings, ring, time.time(), os.urandom)
         return asyncio.run(_fill(settings, Sealer(ring, installation_id), hosts, account_name, account_id, region_id))
     except BaseException:
-        _take_back(made, settings)
+        _take_back(files, folders)
         raise
 
 
-def _make_folder(folder: Path, made: list[Path]) -> None:
+def _files_of(settings: Settings) -> list[Path]:
+    """Every file that an installation begins with."""
+    store, tls = settings.store_file, settings.data_dir / "tls"
+    return [
+        store,
+        *(store.with_name(store.name + suffix) for suffix in ("-wal", "-shm")),
+        settings.key_ring_file,
+        settings.nonces_file,
+        *(tls / name for name in ("root.pem", "server.pem", "server-key.pem")),
+    ]
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make the data folder, private, and what stands above it; what was not there before, the lowest first."""
+    missing = [path for path in (folder / "tls", folder, *folder.parents) if not path.exists()]
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        if not folder.exists():
+        if folder in missing:
             folder.mkdir(mode=0o700)
-            made.append(folder)
-        folder.chmod(0o700)
+        elif folder.stat().st_mode & 0o077:
+            if any(folder.iterdir()):
+                raise OperatorError(
+                    f"{folder} has other files in it and is open to other users; a data folder is private. Name a "
+                    f"new folder with --data-dir, or close this one: chmod 700 {folder}"
+                )
+            folder.chmod(0o700)
     except OSError as error:
-        raise OperatorError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
+        raise OperatorError(
+            f"The data folder {folder} cannot be made: {error.strerror}. Name another with --data-dir."
+        ) from error
+    return missing
 
 
 async def _fill(
@@ -123,15 +147,9 @@ async def _fill(
         store.close()
 
 
-def _take_back(made: list[Path], settings: Settings) -> None:
-    for suffix in ("-wal", "-shm"):
-        settings.store_file.with_name(settings.store_file.name + suffix).unlink(missing_ok=True)
-    for name in ("root.pem", "server.pem", "server-key.pem"):
-        (settings.data_dir / "tls" / name).unlink(missing_ok=True)
-    if settings.data_dir in made and (settings.data_dir / "tls").exists():
-        (settings.data_dir / "tls").rmdir()
-    for path in reversed(made):
-        if path.is_dir():
-            path.rmdir()
-        else:
-            path.unlink(missing_ok=True)
+def _take_back(files: list[Path], folders: list[Path]) -> None:
+    for file in files:
+        file.unlink(missing_ok=True)
+    for folder in folders:
+        if folder.exists():
+            folder.rmdir()

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -35,20 +34,16 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, width=None if stream.isatty() else _WIDE, highlight=False)
 
 
-def print_rows(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: str, *, title: str = "", empty: str = ""
-) -> None:
+def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: str, *, empty: str = "") -> None:
     """Rows as a table of these columns, or as a JSON array of objects. `empty` is said where there are none."""
     listed = list(rows)
     if output == "json":
-        print(json.dumps(listed, indent=2, ensure_ascii=False))
+        print(to_json(listed))
         return
     if not listed:
         say(empty or "None.")
         return
-    table = Table(
-        *columns, title=escape(title) or None, title_justify="left", header_style="bold", box=None, pad_edge=False
-    )
+    table = Table(*columns, header_style="bold", box=None, pad_edge=False)
     for column in table.columns:
         column.overflow = "fold"
     for row in listed:
@@ -67,19 +62,31 @@ def _cell(value: Any) -> Text:
     return Text(text, style=_STYLES.get(text, ""))
 
 
-def printable(value: Any) -> str:
-    """Text that does nothing to a terminal: control characters are shown escaped."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in str(value))
+def printable(value: Any, *, keep: str = "") -> str:
+    """Text that does nothing to a terminal: control characters are shown escaped, but for those to keep."""
+    return "".join(letter if letter.isprintable() or letter in keep else ascii(letter)[1:-1] for letter in str(value))
+
+
+def to_json(value: Any) -> str:
+    """Indented JSON that does nothing to a terminal."""
+    return inert_json(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def inert_json(text: str) -> str:
+    """The same JSON with what a terminal might act on (C1 controls, marks of direction) escaped as JSON has it."""
+    return "".join(
+        letter if letter.isprintable() or letter in "\t\r\n" else json.dumps(letter)[1:-1] for letter in text
+    )
 
 
 def say(text: str) -> None:
     """A line for a person, on standard output."""
-    console().print(Text(text))
+    console().print(Text(printable(text, keep="\n")))
 
 
 def note(text: str) -> None:
     """A line for a person, on standard error, so that what a program reads stays clean."""
-    console(stderr=True).print(Text(text))
+    console(stderr=True).print(Text(printable(text, keep="\n")))
 
 
 def time_or_none(at: int | None) -> str | None:
@@ -93,15 +100,27 @@ def check_can_tell_secret(out: Path | None) -> None:
         raise OperatorError(
             "This prints a secret, and standard output is no terminal. Name a file for it: --out FILE (mode 0600)."
         )
-    if out is not None and out.exists():
+    if out is None:
+        return
+    if os.path.lexists(out):
         raise OperatorError(f"{out} is there already; name a new file.")
+    above = next(path for path in out.absolute().parents if path.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
+        raise OperatorError(f"{out} cannot be made: {above} is no folder that this user may write to.")
 
 
 def tell_secret(lines: Mapping[str, str], out: Path | None) -> None:
-    """NAME=value lines with a secret: to a new file of mode 0600, or once to the terminal."""
+    """NAME=value lines with a secret: to a new file of mode 0600, or once to the terminal. Raises OperatorError."""
     text = "".join(f"{name}={value}\n" for name, value in lines.items())
     if out is None:
         print(text, end="")
         return
-    with os.fdopen(os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
-        file.write(text)
+    try:
+        out.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with os.fdopen(os.open(out, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:
+            file.write(text)
+    except OSError as error:
+        raise OperatorError(
+            f"{out} cannot be written ({error.strerror}), so that the secret is lost; it is kept nowhere else. "
+            "Make another key with `kubecustody admin keys add`."
+        ) from error

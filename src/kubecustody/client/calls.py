@@ -51,6 +51,8 @@ def call_operation(endpoint: Endpoint, operation: Operation, parameters: Mapping
     parts = urlsplit(endpoint.url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
         raise CallFailed(f"{endpoint.url!r} is no endpoint; it must be https://HOST[:PORT], without a path.")
+    if not (parts.netloc.isascii() and endpoint.access_key_id.isascii() and endpoint.access_key_id.isprintable()):
+        raise CallFailed("Endpoint and access key id must be ASCII; a host name of another script in its xn-- form.")
     path, query = place_parameters(operation, parameters)
     signed = sign_request(
         method=operation.method,

@@ -23,6 +23,7 @@ import uvloop
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody.installation import is_renewal_due, open_custody
+from kubecustody.server.protocol import BoundedProtocol
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
 
@@ -184,7 +185,7 @@ def server_config(settings: Settings, application: Any) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
         ws="none",
         lifespan="on",
         log_config=None,

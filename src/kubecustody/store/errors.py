@@ -14,14 +14,15 @@ class AlreadyThere(OperatorError):
 
 
 _BUSY = "the store is busy with another change"
+_DAMAGED = "the store is damaged"
 _REASONS = {
     "SQLITE_BUSY": _BUSY,
     "SQLITE_LOCKED": _BUSY,
     "SQLITE_READONLY": "the store is read-only",
     "SQLITE_FULL": "the disk of the store is full",
     "SQLITE_IOERR": "the disk of the store gives errors",
-    "SQLITE_CORRUPT": "the store is damaged",
-    "SQLITE_NOTADB": "the store is damaged",
+    "SQLITE_CORRUPT": _DAMAGED,
+    "SQLITE_NOTADB": _DAMAGED,
     "SQLITE_CANTOPEN": "the store cannot be opened",
     "SQLITE_PERM": "the store may not be accessed",
 }
@@ -40,3 +41,8 @@ def translate(error: sqlite3.Error) -> Exception:
 def is_busy(error: Exception) -> bool:
     """Whether this is the error of a store that another writer holds."""
     return isinstance(error, ServiceUnavailable) and error.reason == _BUSY
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether this is the error of a store whose file is damaged, or no database at all."""
+    return isinstance(error, ServiceUnavailable) and error.reason == _DAMAGED

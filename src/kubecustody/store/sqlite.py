@@ -7,6 +7,7 @@ acknowledged is on disk, also after a power cut.
 """
 
 import asyncio
+import contextlib
 import os
 import queue
 import sqlite3
@@ -160,7 +161,9 @@ class SQLiteStore:
             except BaseException as error:
                 _fail(batch, error)
             for done in batch:
-                done.loop.call_soon_threadsafe(done.resolve)
+                # A loop that was closed meanwhile has nobody left who waits.
+                with contextlib.suppress(RuntimeError):
+                    done.loop.call_soon_threadsafe(done.resolve)
             if ended:
                 break
         if connection is not None:
@@ -187,11 +190,13 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
                 job.result = _drive(cast("Coroutine[Any, Any, Any]", job.work(transaction)))
             except BaseException as error:
                 job.error = error
+                # A full disk may end the transaction by itself, and with it the work of everybody who shares it.
+                if not connection.in_transaction:
+                    raise
                 connection.execute("ROLLBACK TO job")
             connection.execute("RELEASE job")
         connection.execute("COMMIT")
     except BaseException:
-        # A full disk ends the transaction by itself.
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
@@ -199,7 +204,8 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
 
 def _fail(batch: list[_Job], error: BaseException) -> None:
     told = translate(error) if isinstance(error, sqlite3.Error) else error
-    told.__cause__ = error if told is not error else None
+    if told is not error:
+        told.__cause__ = error
     for job in batch:
         job.error = job.error or told
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from kubecustody.cli.machine import Machine, pass_machine, reason_option
-from kubecustody.cli.output import output_option, print_rows, say, time_or_none
+from kubecustody.cli.output import inert_json, output_option, print_rows, say, time_or_none
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody import policies
 
@@ -50,7 +50,7 @@ def put_policy_command(machine: Machine, name: str, file: Path, reason: str) -> 
 @pass_machine
 def show_policy_command(machine: Machine, name: str) -> None:
     """Print the document of a policy of the account's own."""
-    print(machine.look(policies.get_document, name))
+    print(inert_json(machine.look(policies.get_document, name)))
 
 
 @policies_group.command("delete")

@@ -12,7 +12,8 @@ from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
-from kubecustody.store.errors import StoreUnusable, translate
+from kubecustody.core.errors import ServiceUnavailable
+from kubecustody.store.errors import StoreUnusable, is_damage, translate
 from kubecustody.store.sqlite import BUSY_TIMEOUT_MS, check_library, connect
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -84,20 +85,30 @@ def migrate_store(path: Path, now: int) -> list[Migration]:
 
 def check_schema(path: Path, program: str) -> None:
     """Raise StoreUnusable unless the program of this version may use the schema of the store at `path`."""
+    try:
+        rows = _read_book(path)
+    except ServiceUnavailable as error:
+        if not is_damage(error):
+            raise
+        raise StoreUnusable(
+            f"{path} is damaged or is no SQLite file ({error.__cause__}). Restore it from a backup; nothing was changed."
+        ) from error
+    _judge([version for version, _ in rows], [oldest for _, oldest in rows], path, program)
+
+
+def _read_book(path: Path) -> list[tuple[int, str]]:
+    """Version and oldest program of each migration that was applied."""
     connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
     try:
-        rows = connection.execute("SELECT version, oldest_program FROM migrations ORDER BY version").fetchall()
+        return connection.execute("SELECT version, oldest_program FROM migrations ORDER BY version").fetchall()
     except sqlite3.OperationalError as error:
         if "no such table" not in str(error):
             raise translate(error) from error
         raise StoreUnusable(f"{path} is a database, but not a store of Kubecustody.") from error
     except sqlite3.Error as error:
-        raise StoreUnusable(
-            f"{path} is damaged or is no SQLite file ({error}). Restore it from a backup; nothing was changed."
-        ) from error
+        raise translate(error) from error
     finally:
         connection.close()
-    _judge([version for version, _ in rows], [oldest for _, oldest in rows], path, program)
 
 
 def _judge(versions: list[int], oldest: list[str], path: Path, program: str) -> None:
@@ -142,3 +153,12 @@ def split_statements(sql: str) -> list[str]:
     """The single statements of a migration, without comments. A migration holds no semicolon in a literal."""
     text = re.sub(r"--[^\n]*", "", sql)
     return [statement.strip() for statement in text.split(";") if statement.strip()]
+
+
+def for_postgresql(sql: str) -> str:
+    """The same statement of a migration for PostgreSQL, where tables are strict and have no row ids anyway.
+
+    INTEGER is BIGINT there, since SQLite's has 64 bits, and BLOB is BYTEA.
+    """
+    without_options = re.sub(r"\)\s*STRICT(\s*,\s*WITHOUT ROWID)?\s*$", ")", sql.strip())
+    return re.sub(r"\bBLOB\b", "BYTEA", re.sub(r"\bINTEGER\b", "BIGINT", without_options))
