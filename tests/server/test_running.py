@@ -22,7 +22,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def workers_of(server: RunningServer) -> list[int]:
-    """The workers among the children; multiprocessing has helpers of its own beside them."""
+    """The workers among the children; multiprocessing keeps another process beside them."""
     return [
         child
         for child in children_of(server.process.pid)

@@ -290,9 +290,9 @@ def small_disk(folder: Path) -> Iterator[Path | None]:
         subprocess.run(["umount", str(folder)], check=True)
 
 
-async def put_much(tx: Transaction, *, size: int = 60_000) -> None:
+async def put_much(tx: Transaction) -> None:
     for number in range(20):
-        await set_installation_secret(tx, f"secret-{number}-{size}", random.randbytes(size), NOW)
+        await set_installation_secret(tx, f"secret-{number}", random.randbytes(60_000), NOW)
 
 
 def limited_to(pages: int) -> Callable[[Transaction], Awaitable[Any]]:
@@ -328,16 +328,14 @@ def test_a_full_disk_refuses_the_change_as_a_whole_and_takes_the_next_that_fits(
 
         async def work(store: SQLiteStore) -> None:
             await store.write(partial(put, account_id="1"))
-            with pytest.raises(ServiceUnavailable, match="the disk of the store is full"):
-                await store.write(put_much)
-            assert [account.account_id for account in await store.read(list_accounts)] == ["1"]
             ballast = folder / "ballast"
             with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as stream:
                 while stream.write(bytes(4096)):
                     pass
-            with pytest.raises(ServiceUnavailable, match="the disk of the store is full"):
-                await store.write(partial(put_much, size=4000))
-            assert [account.account_id for account in await store.read(list_accounts)] == ["1"]
+            for _ in range(2):
+                with pytest.raises(ServiceUnavailable, match="the disk of the store is full"):
+                    await store.write(put_much)
+                assert [account.account_id for account in await store.read(list_accounts)] == ["1"]
             ballast.unlink()
             assert await store.write(partial(put, account_id="3")) == "3"
 

@@ -75,7 +75,7 @@ def call_command(
 
 def _print_lists(body: Any) -> None:
     for value in body.values() if isinstance(body, dict) else [body]:
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             print_rows(value, [name for name in value[0] if not isinstance(value[0][name], list)], "table")
         elif isinstance(value, dict):
             note("  ".join(f"{name}: {item}" for name, item in value.items()))

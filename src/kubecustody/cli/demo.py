@@ -21,6 +21,7 @@ from kubecustody.cli.machine import settings_of
 from kubecustody.cli.output import note, print_rows, say, tell_secret
 from kubecustody.client.calls import Endpoint, call_operation
 from kubecustody.core.times import format_time
+from kubecustody.pki.sealing import RING_VARIABLE
 from kubecustody.server.running import serve
 from kubecustody.settings import Settings
 
@@ -40,6 +41,7 @@ def demo_command(as_json: bool, once: bool, listen: str | None) -> None:
     """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server minds it: so that the folder goes
+    os.environ.pop(RING_VARIABLE, None)  # of a real installation, and this one has its own
     with tempfile.TemporaryDirectory(prefix="kubecustody-demo-") as folder:
         settings = _demo_settings(Path(folder) / "data", listen)
         fleet = make_fleet(settings)

@@ -15,7 +15,7 @@ from kubecustody.custody.changes import Author
 from kubecustody.custody.installation import add_account, create_installation, open_custody, record_installation
 from kubecustody.custody.principals import NewAccessKey, add_access_key
 from kubecustody.custody.transport import make_transport
-from kubecustody.pki.sealing import KeyRing, Sealer, write_key_ring
+from kubecustody.pki.sealing import RING_VARIABLE, KeyRing, Sealer, write_key_ring
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
 from kubecustody.store.sqlite import SQLiteStore
@@ -74,6 +74,11 @@ def initialise(
     settings: Settings, hosts: list[str], *, account_name: str, account_id: str | None, region_id: str
 ) -> NewAccessKey:
     """Make everything, or leave nothing behind; the account's first access key."""
+    if RING_VARIABLE in os.environ:
+        raise OperatorError(
+            f"{RING_VARIABLE} holds a key ring, and a new installation gets one of its own in the file "
+            f"{settings.key_ring_file}. Unset the variable first; nothing was made."
+        )
     files = _files_of(settings)
     for path in files:
         if os.path.lexists(path):

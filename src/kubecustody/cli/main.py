@@ -5,6 +5,7 @@ Each command's module is loaded when it is used, so that a server does not carry
 
 import sys
 from importlib import import_module
+from typing import NoReturn
 
 import click
 
@@ -47,19 +48,24 @@ def main() -> None:
     try:
         commands(prog_name="kubecustody")
     except OperatorError as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+        _fail(str(error))
     except RequestError as error:
         from kubecustody.catalogue.errors import describe_error
 
-        click.echo(f"Error: {describe_error(error).message}", err=True)
-        sys.exit(2)
+        _fail(describe_error(error).message)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
         # Whoever read the output went away; keep Python from failing again when it flushes.
         sys.stdout = None
         sys.exit(0)
+
+
+def _fail(text: str) -> NoReturn:
+    from kubecustody.cli.output import printable  # a fault may name a file or a host of a stranger's making
+
+    click.echo("Error: " + printable(text, keep="\n"), err=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,11 @@ def check_can_tell_secret(out: Path | None) -> None:
     if os.path.lexists(out):
         raise OperatorError(f"{out} is there already; name a new file.")
     above = next(path for path in out.absolute().parents if path.exists())
-    if not (above.is_dir() and os.access(above, os.W_OK | os.X_OK)):
-        raise OperatorError(f"{out} cannot be made: {above} is no folder that this user may write to.")
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise OperatorError(f"{out} cannot be made: {above} cannot be written to ({error.strerror}).") from error
 
 
 def tell_secret(lines: Mapping[str, str], out: Path | None) -> None:

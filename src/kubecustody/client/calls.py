@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from kubecustody.catalogue.operations import API_VERSION, Operation
 from kubecustody.catalogue.shapes import Location, members_of
@@ -48,11 +48,7 @@ class CallFailed(OperatorError):
 
 def call_operation(endpoint: Endpoint, operation: Operation, parameters: Mapping[str, str]) -> Reply:
     """The answer to a signed call; parameters by wire name, as text. Raises CallFailed."""
-    parts = urlsplit(endpoint.url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path not in ("", "/"):
-        raise CallFailed(f"{endpoint.url!r} is no endpoint; it must be https://HOST[:PORT], without a path.")
-    if not (parts.netloc.isascii() and endpoint.access_key_id.isascii() and endpoint.access_key_id.isprintable()):
-        raise CallFailed("Endpoint and access key id must be ASCII; a host name of another script in its xn-- form.")
+    parts = _split_endpoint(endpoint)
     path, query = place_parameters(operation, parameters)
     signed = sign_request(
         method=operation.method,
@@ -67,6 +63,19 @@ def call_operation(endpoint: Endpoint, operation: Operation, parameters: Mapping
         nonce=os.urandom(16).hex(),
     )
     return _send(endpoint, operation.method, signed.target, signed.headers)
+
+
+def _split_endpoint(endpoint: Endpoint) -> SplitResult:
+    parts = urlsplit(endpoint.url)
+    try:
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and parts.port != 0
+    except ValueError:  # a port that is none
+        usable = False
+    if not usable:
+        raise CallFailed(f"{endpoint.url!r} is no endpoint; it must be https://HOST[:PORT], without a path.")
+    if not (parts.netloc.isascii() and endpoint.access_key_id.isascii() and endpoint.access_key_id.isprintable()):
+        raise CallFailed("Endpoint and access key id must be ASCII; a host name of another script in its xn-- form.")
+    return parts
 
 
 def place_parameters(operation: Operation, parameters: Mapping[str, str]) -> tuple[str, list[tuple[str, str]]]:

@@ -86,7 +86,7 @@ async def add_cluster(
         try:
             await stored.add_cluster(unit.tx, account_id, seq, new_id, name, told_state, details)
         except AlreadyThere as error:
-            raise OperatorError(f"There is a cluster {new_id} already.") from error
+            raise OperatorError(f"There is a cluster {new_id} already. Give another id, or none.") from error
         unit.record("cluster_added", cluster_seq=seq, subject=f"cluster/{new_id}", details={"told_state": told_state})
         if fields.client_ca is not None:
             cluster = await stored.find_cluster_by_seq(unit.tx, account_id, seq)
@@ -125,7 +125,7 @@ async def set_cluster(
     async def work(unit: Change) -> TrustChange | None:
         cluster = await get_cluster(unit.tx, account_id, which)
         if cluster.deleted_at is not None:
-            raise OperatorError(f"{which} is deleted.")
+            raise OperatorError(f"{which} is deleted; its fields are changed no more.")
         if fields.name is not None and fields.name != cluster.name:
             await stored.set_cluster_name(unit.tx, account_id, cluster.seq, fields.name)
             unit.record("cluster_renamed", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
@@ -186,7 +186,10 @@ async def purge_cluster(custody: Custody, account_id: str, author: Author, now: 
     async def work(unit: Change) -> str:
         cluster = await get_cluster(unit.tx, account_id, which)
         if cluster.deleted_at is None:
-            raise OperatorError(f"{which} is not deleted; only a deleted cluster can be purged.")
+            raise OperatorError(
+                f"{which} is not deleted, and only a deleted cluster can be purged: "
+                "`kubecustody admin clusters delete` first."
+            )
         live = await credentials.count_live_in_cluster(unit.tx, account_id, cluster.seq, unit.at)
         if live:
             raise OperatorError(

@@ -23,7 +23,9 @@ from kubecustody.store.credentials import (
     add_private_key,
     find_known,
     list_all_in_cluster,
+    set_chain,
     set_holder,
+    set_verdicts,
     update_holding,
 )
 from kubecustody.store.fleet import Cluster
@@ -158,22 +160,25 @@ async def _take_known(
     known: KnownCredential,
     new: NewCredential,
 ) -> ImportRow:
-    """A certificate that is recorded already: at most it gets a holder, or its key is kept."""
-    uid, remarks = known.uid, candidate.remarks
-    if not known.uid and new.uid:
-        await set_holder(unit.tx, unit.account_id, known.credential_no, new.uid)
-        unit.record(
-            "credential_matched",
-            uid=new.uid,
-            cluster_seq=place.cluster.seq,
-            subject=f"credential/{leaf.fingerprint_hex}",
-        )
-        uid = new.uid
+    """A certificate that is recorded already: at most it gets a holder or a better chain, or its key is kept."""
+    subject = f"credential/{leaf.fingerprint_hex}"
+    uid, remarks, vouched_until = known.uid or new.uid, candidate.remarks, known.vouched_until
+    if uid != known.uid:
+        await set_holder(unit.tx, unit.account_id, known.credential_no, uid)
+        unit.record("credential_matched", uid=uid, cluster_seq=place.cluster.seq, subject=subject)
         remarks += (f"It was nobody's before; it is {uid}'s now.",)
-    elif place.holder is not None and known.uid != place.holder:
-        remarks += (f"It is recorded as {known.uid}'s, and stays so.",)
+    elif place.holder is not None and uid != place.holder:
+        remarks += (f"It is recorded as {uid}'s, and stays so.",)
+    if new.vouched_until is not None and (vouched_until is None or vouched_until < new.vouched_until):
+        vouched_until = new.vouched_until
+        await set_chain(unit.tx, unit.account_id, known.credential_no, new.chain)
+        facts = (known.credential_no, uid, vouched_until, new.trust_epoch, new.verdict, new.masters)
+        await set_verdicts(unit.tx, unit.account_id, [facts])
+        unit.record("credential_chain_completed", uid=uid, cluster_seq=place.cluster.seq, subject=subject)
+        remarks += ("This file has the certificates above it, which were missing.",)
     remarks += await _keep_key(custody, unit, place, candidate, leaf, known.credential_no)
-    return _row(candidate, leaf, Outcome.KNOWN, uid, _state(new, unit.now, known.removed_at), remarks)
+    state = _state(new._replace(vouched_until=vouched_until), unit.now, known.removed_at)
+    return _row(candidate, leaf, Outcome.KNOWN, uid, state, remarks)
 
 
 async def _keep_key(

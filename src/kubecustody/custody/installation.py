@@ -82,24 +82,24 @@ async def open_custody(settings: Settings, *, random_bytes: RandomBytes = os.ura
     """
     check_private(settings.store_file)
     load_ring = partial(load_key_ring, settings.key_ring_file, os.environ.get("KUBECUSTODY_KEY_RING"))
-    ring = load_ring()
     check_schema(settings.store_file, __version__)
     store = SQLiteStore(settings.store_file)
     try:
-        sealer = await _check_ring(store, ring, settings)
+        sealer = await _check_ring(store, load_ring, settings)
     except BaseException:
         store.close()
         raise
     return store, Custody(store, sealer, load_ring, random_bytes)
 
 
-async def _check_ring(store: Store, ring: KeyRing, settings: Settings) -> Sealer:
+async def _check_ring(store: Store, load_ring: Callable[[], KeyRing], settings: Settings) -> Sealer:
     found = await store.read(installation.find_installation)
     if found is None:
         raise OperatorError(
             f"The store {settings.store_file} was never finished by `kubecustody init`. Remove it and run init again."
         )
-    sealer = Sealer(ring, found.installation_id)
+    # Only now: a new master key is in the ring before anything is sealed by it.
+    sealer = Sealer(load_ring(), found.installation_id)
     try:
         sealer.open(found.key_check, table="installation", column="key_check", account_id="", row_id="")
     except MasterKeyWrong as error:
@@ -117,7 +117,7 @@ async def add_account(
 
     async def work(tx: Transaction) -> None:
         if await installation.find_account(tx, new_id) is not None:
-            raise OperatorError(f"There is an account {new_id} already.")
+            raise OperatorError(f"There is an account {new_id} already. Give another id, or none.")
         account = installation.Account(new_id, name, region_id, int(now), 0)
         await installation.add_account(tx, account, first_hash(new_id))
         await principals.add_principal(tx, new_id, new_id, PrincipalKind.ACCOUNT, int(now))
@@ -141,6 +141,8 @@ async def get_account(custody: Custody, account_id: str | None) -> installation.
     if account_id is None:
         if len(accounts) == 1:
             return accounts[0]
+        if not accounts:
+            raise OperatorError("There is no account. `kubecustody admin accounts add NAME` makes one.")
         raise OperatorError(f"There are {len(accounts)} accounts; say which: --account ID.")
     for account in accounts:
         if account.account_id == account_id:
@@ -181,32 +183,36 @@ async def rotate_master_key(settings: Settings, custody: Custody, author: Author
             "The key ring comes from KUBECUSTODY_KEY_RING, which this command cannot change. Put it into the file "
             f"{settings.key_ring_file}, unset the variable, and run the command again."
         )
-    ring = custody.sealer.ring.rotated(custody.random_bytes)
-    write_key_ring(settings.key_ring_file, ring, replace=True)
-    return await reseal_everything(custody, replace(custody.sealer, ring=ring), author, now)
-
-
-async def reseal_everything(custody: Custody, sealer: Sealer, author: Author, now: float) -> int:
-    """Seal every secret of the store with `sealer`'s current key, in one transaction; how many there were."""
 
     async def work(tx: Transaction) -> int:
-        count = 0
-        for name, sealed, changed_at in await installation.list_installation_secrets(tx):
-            plain = open_installation_secret(custody.sealer, name, sealed)
-            resealed = seal_installation_secret(sealer, name, plain)
-            await installation.set_installation_secret(tx, name, resealed, changed_at)
-            count += 1
-        for account in await installation.list_accounts(tx):
-            count += await _reseal_account(tx, account.account_id, custody.sealer, sealer)
-            await change_within(tx, account.account_id, author, now, note)
-        await installation.set_key_check(tx, seal_key_check(sealer))
+        # Under the store's write lock: of two rotations at once, the second begins with the first one's ring.
+        old = replace(custody.sealer, ring=custody.load_ring())
+        new = replace(old, ring=old.ring.rotated(custody.random_bytes))
+        write_key_ring(settings.key_ring_file, new.ring, replace=True)
+        count = await _reseal_everything(tx, old, new, author, now)
+        custody.sealer = new
         return count
 
+    return await custody.store.write(work)
+
+
+async def _reseal_everything(tx: Transaction, old: Sealer, new: Sealer, author: Author, now: float) -> int:
+    """Seal every secret of the store with the current key of `new`; how many there were."""
+
     async def note(unit: Change) -> None:
-        unit.record("master_key_rotated", details={"version": sealer.ring.current})
+        unit.record("master_key_rotated", details={"version": new.ring.current})
         unit.touch_permissions()
 
-    return await custody.store.write(work)
+    count = 0
+    for name, sealed, changed_at in await installation.list_installation_secrets(tx):
+        resealed = seal_installation_secret(new, name, open_installation_secret(old, name, sealed))
+        await installation.set_installation_secret(tx, name, resealed, changed_at)
+        count += 1
+    for account in await installation.list_accounts(tx):
+        count += await _reseal_account(tx, account.account_id, old, new)
+        await change_within(tx, account.account_id, author, now, note)
+    await installation.set_key_check(tx, seal_key_check(new))
+    return count
 
 
 async def _reseal_account(tx: Transaction, account_id: str, old: Sealer, new: Sealer) -> int:

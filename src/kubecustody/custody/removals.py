@@ -99,7 +99,10 @@ async def _select(tx: Transaction, account_id: str, cluster: Cluster, selection:
             if owned.held.facts.number in numbers
         ]
     if not chosen:
-        raise OperatorError(f"No credential of {cluster.name} is meant by that; nothing was changed.")
+        raise OperatorError(
+            f"No credential of {cluster.name} is meant by that; nothing was changed. "
+            f"`kubecustody admin credentials list --cluster {cluster.cluster_id}` shows them."
+        )
     return chosen
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from kubecustody.catalogue.operations import OPERATIONS, Operation
 from kubecustody.catalogue.shapes import Shape
-from kubecustody.core.errors import AccessDenied, RequestError, SignatureError, Throttled
+from kubecustody.core.errors import AccessDenied, RequestError, ServiceUnavailable, SignatureError, Throttled
 from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Authenticator, Caller
@@ -170,6 +170,8 @@ class Application:
             self._metrics.count_signature_failure(error.code)
         elif isinstance(error, AccessDenied):
             self._metrics.count_denial(trace.operation)
+        elif isinstance(error, ServiceUnavailable):
+            log.error("request %s could not be served: %s (%s)", trace.request_id, error.reason, error.__cause__)
 
     def _note(self, scope: Scope, trace: _Trace, answer: Answer) -> None:
         seconds = time.perf_counter() - trace.started

@@ -33,8 +33,7 @@ class KnownCredential(NamedTuple):
 
     credential_no: int
     uid: str
-    common_name: str
-    origin: str
+    vouched_until: int | None
     removed_at: int | None
 
 
@@ -71,6 +70,7 @@ _FIND_BY_FINGERPRINT = statement("find_credential_by_fingerprint")
 _LIST_BY_SERIAL = statement("list_credentials_by_serial")
 _ADD_CREDENTIAL = statement("add_credential")
 _ADD_CERTIFICATE = statement("add_certificate")
+_SET_CHAIN = statement("set_chain")
 _ADD_PRIVATE_KEY = statement("add_private_key")
 _LIST_SEALED_KEYS = statement("list_sealed_private_keys")
 _SET_SEALED_KEY = statement("set_sealed_private_key")
@@ -80,9 +80,6 @@ _SET_VERDICT = statement("set_verdict")
 _SET_HOLDER = statement("set_holder")
 _SET_HOLDING = statement("set_holding")
 _DROP_HOLDING = statement("drop_holding")
-_LIST_HOLDERS_IN_CLUSTER = statement("list_holders_in_cluster")
-_LIST_ALL_HOLDINGS = statement("list_all_holdings")
-_LIST_ALL_HOLDERS = statement("list_all_holders")
 _COUNT_LIVE = statement("count_live_in_cluster")
 _LIST_IN_CLUSTER = statement("list_credentials_in_cluster")
 _COUNT_REMOVALS = statement("count_removals_of")
@@ -125,12 +122,17 @@ async def find_known(
 
 async def list_numbers_by_serial(tx: Transaction, account_id: str, cluster_seq: int, serial: str) -> list[int]:
     """The numbers of the cluster's credentials whose certificate has this serial (lower-case hex)."""
-    return [row[0] for row in await tx.fetch_all(_LIST_BY_SERIAL, account_id, serial, cluster_seq)]
+    return [row[0] for row in await tx.fetch_all(_LIST_BY_SERIAL, account_id, cluster_seq, serial)]
 
 
 async def set_holder(tx: Transaction, account_id: str, credential_no: int, uid: str) -> None:
     """Say whose a credential is."""
     await tx.execute(_SET_HOLDER, account_id, credential_no, uid)
+
+
+async def set_chain(tx: Transaction, account_id: str, credential_no: int, chain: bytes) -> None:
+    """Replace what stands above a credential's certificate. chain: DER, leaf first."""
+    await tx.execute(_SET_CHAIN, account_id, credential_no, chain)
 
 
 async def add_private_key(tx: Transaction, account_id: str, credential_no: int, sealed: bytes, now: int) -> bool:
@@ -185,22 +187,6 @@ async def update_holding(
     else:
         await tx.execute(_SET_HOLDING, account_id, uid, cluster_seq, *holding)
     return holding
-
-
-async def list_holders_in_cluster(tx: Transaction, account_id: str, cluster_seq: int) -> list[str]:
-    """Every uid that ever held a credential in the cluster, "" included where one is nobody's."""
-    return [row[0] for row in await tx.fetch_all(_LIST_HOLDERS_IN_CLUSTER, account_id, cluster_seq)]
-
-
-async def list_all_holdings(tx: Transaction, account_id: str) -> dict[tuple[str, int], Holding]:
-    """Every holding of the account by (uid, cluster_seq)."""
-    rows = await tx.fetch_all(_LIST_ALL_HOLDINGS, account_id)
-    return {(row[0], row[1]): Holding._make(row[2:]) for row in rows}
-
-
-async def list_all_holders(tx: Transaction, account_id: str) -> list[tuple[str, int]]:
-    """Every (uid, cluster_seq) with a credential."""
-    return [(row[0], row[1]) for row in await tx.fetch_all(_LIST_ALL_HOLDERS, account_id)]
 
 
 async def count_live_in_cluster(tx: Transaction, account_id: str, cluster_seq: int, now: int) -> int:

@@ -44,14 +44,6 @@ class Counters(NamedTuple):
     cluster_count: int
 
 
-class EventSeal(NamedTuple):
-    """The seal over the events first..last."""
-
-    last_event_no: int
-    first_event_no: int
-    hash: bytes
-
-
 _FIND_INSTALLATION = statement("find_installation")
 _ADD_INSTALLATION = statement("add_installation")
 _SET_KEY_CHECK = statement("set_key_check")
@@ -68,8 +60,6 @@ _RAISE_DATA_VERSION = statement("raise_data_version")
 _SET_EVENT_END = statement("set_event_end")
 _ADD_EVENT = statement("add_event")
 _ADD_EVENT_SEAL = statement("add_event_seal")
-_LIST_EVENTS_AFTER = statement("list_events_after")
-_LIST_EVENT_SEALS_AFTER = statement("list_event_seals_after")
 
 
 async def find_installation(tx: Transaction) -> Installation | None:
@@ -145,15 +135,3 @@ async def add_sealed_events(tx: Transaction, events: Sequence[Event], seal_hash:
     first, last = events[0], events[-1]
     await tx.execute(_ADD_EVENT_SEAL, last.account_id, last.event_no, first.event_no, seal_hash)
     await tx.execute(_SET_EVENT_END, last.account_id, last.event_no, seal_hash)
-
-
-async def list_events(tx: Transaction, account_id: str, after_event_no: int, at_most: int) -> list[Event]:
-    """At most `at_most` events behind that number, in order."""
-    rows = await tx.fetch_all(_LIST_EVENTS_AFTER, account_id, after_event_no, at_most)
-    return [Event(account_id, *row) for row in rows]
-
-
-async def list_event_seals(tx: Transaction, account_id: str, after_event_no: int, at_most: int) -> list[EventSeal]:
-    """At most `at_most` seals whose last event is behind that number, in order."""
-    rows = await tx.fetch_all(_LIST_EVENT_SEALS_AFTER, account_id, after_event_no, at_most)
-    return [EventSeal._make(row) for row in rows]

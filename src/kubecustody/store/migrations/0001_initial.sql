@@ -227,6 +227,7 @@ CREATE UNIQUE INDEX credentials_by_fingerprint ON credentials (account_id, finge
     WHERE fingerprint IS NOT NULL;
 CREATE UNIQUE INDEX credentials_by_cn ON credentials (account_id, cluster_seq, cn) WHERE origin = 'issued';
 CREATE INDEX credentials_by_holder ON credentials (account_id, uid, cluster_seq, not_after);
+CREATE INDEX credentials_by_age ON credentials (account_id, uid, cluster_seq, issued_at);
 CREATE INDEX credentials_by_cluster ON credentials (account_id, cluster_seq, credential_no);
 
 CREATE TABLE certificates (

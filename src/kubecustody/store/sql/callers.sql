@@ -11,18 +11,19 @@ JOIN accounts AS a ON a.account_id = k.account_id
 WHERE d.access_key_id = :access_key_id;
 
 -- name: list_policies_of_principal(account_id, uid)
+-- A policy comes once for each way in which it is attached. CROSS JOIN: from the memberships, which are few.
 SELECT t.policy_type, t.policy_folded, c.name, c.document
 FROM policy_attachments AS t
 LEFT JOIN policies AS c
     ON t.policy_type = 'Custom' AND c.account_id = t.account_id
     AND c.name_folded = t.policy_folded AND c.deleted_at IS NULL
 WHERE t.account_id = :account_id AND t.target_kind = 'principal' AND t.target = :uid
-UNION
+UNION ALL
 SELECT t.policy_type, t.policy_folded, c.name, c.document
 FROM group_members AS m
-JOIN policy_attachments AS t
-    ON t.account_id = m.account_id AND t.target_kind = 'group' AND t.target = m.group_folded
+CROSS JOIN policy_attachments AS t
 LEFT JOIN policies AS c
     ON t.policy_type = 'Custom' AND c.account_id = t.account_id
     AND c.name_folded = t.policy_folded AND c.deleted_at IS NULL
-WHERE m.account_id = :account_id AND m.uid = :uid;
+WHERE m.account_id = :account_id AND m.uid = :uid
+    AND t.account_id = m.account_id AND t.target_kind = 'group' AND t.target = m.group_folded;

@@ -1,9 +1,9 @@
 -- name: find_credential_by_fingerprint(account_id, cluster_seq, fingerprint)
-SELECT credential_no, uid, cn, origin, removed_at FROM credentials
+SELECT credential_no, uid, vouched_until, removed_at FROM credentials
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND fingerprint = :fingerprint;
 
 -- name: list_credentials_by_serial(account_id, cluster_seq, serial)
-SELECT k.credential_no, k.fingerprint FROM certificates AS c
+SELECT k.credential_no FROM certificates AS c
 JOIN credentials AS k ON k.account_id = c.account_id AND k.credential_no = c.credential_no
 WHERE c.account_id = :account_id AND c.serial = :serial AND k.cluster_seq = :cluster_seq;
 
@@ -16,6 +16,9 @@ VALUES (:account_id, :credential_no, :uid, :cluster_seq, :origin, NULL, :fingerp
 -- name: add_certificate(account_id, credential_no, chain, serial, organizations)
 INSERT INTO certificates (account_id, credential_no, chain, serial, organizations)
 VALUES (:account_id, :credential_no, :chain, :serial, :organizations);
+
+-- name: set_chain(account_id, credential_no, chain)
+UPDATE certificates SET chain = :chain WHERE account_id = :account_id AND credential_no = :credential_no;
 
 -- name: add_private_key(account_id, credential_no, sealed, stored_at)
 INSERT INTO private_keys (account_id, credential_no, sealed, stored_at, destroyed_at)
@@ -58,17 +61,6 @@ ON CONFLICT (account_id, uid, cluster_seq) DO UPDATE SET
 
 -- name: drop_holding(account_id, uid, cluster_seq)
 DELETE FROM holdings WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
-
--- name: list_holders_in_cluster(account_id, cluster_seq)
-SELECT DISTINCT uid FROM credentials WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
-
--- name: list_all_holdings(account_id)
-SELECT uid, cluster_seq, vouched_until, unvouched_until, unvouched_open, newest_removed_at, newest_not_after,
-    trust_epoch
-FROM holdings WHERE account_id = :account_id ORDER BY uid, cluster_seq;
-
--- name: list_all_holders(account_id)
-SELECT DISTINCT uid, cluster_seq FROM credentials WHERE account_id = :account_id ORDER BY uid, cluster_seq;
 
 -- name: count_live_in_cluster(account_id, cluster_seq, now)
 SELECT COUNT(*) FROM credentials

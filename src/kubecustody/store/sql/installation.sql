@@ -56,11 +56,3 @@ VALUES (:account_id, :event_no, :recorded_at_ms, :occurred_at, :kind, :actor, :r
 -- name: add_event_seal(account_id, last_event_no, first_event_no, hash)
 INSERT INTO event_seals (account_id, last_event_no, first_event_no, hash)
 VALUES (:account_id, :last_event_no, :first_event_no, :hash);
-
--- name: list_events_after(account_id, after_event_no, at_most)
-SELECT event_no, recorded_at_ms, occurred_at, kind, actor, request_id, uid, cluster_seq, subject, reason, details
-FROM events WHERE account_id = :account_id AND event_no > :after_event_no ORDER BY event_no LIMIT :at_most;
-
--- name: list_event_seals_after(account_id, after_event_no, at_most)
-SELECT last_event_no, first_event_no, hash FROM event_seals
-WHERE account_id = :account_id AND last_event_no > :after_event_no ORDER BY last_event_no LIMIT :at_most;
