@@ -111,6 +111,33 @@ def test_a_holders_others_in_the_cluster_keep_the_row_alive(held: Fleet, openssl
     check_books(held.path)
 
 
+def test_the_reason_names_the_end_that_the_row_names(held: Fleet, openssl: Openssl, ca: Made) -> None:
+    """Of two vouched for: one whose own end is later, and one whose chain holds longer."""
+    between = openssl.make_ca("/CN=between", by=ca, end="20270101000000Z")
+    short = openssl.make(f"/CN={BERT}-1", by=between)
+    longer = openssl.make(f"/CN={BERT}-2", by=ca, end="20290101000000Z")
+    held.attest(user=BERT)
+    held.take(short.certificate + between.certificate)
+    held.take(longer.certificate)
+    row = held.row(BERT)
+    assert row.cert_expire_time == "2029-01-01T00:00:00Z"
+    assert str(row.cert_state_reason).endswith("is valid until 2029-01-01T00:00:00Z.")
+
+
+def test_where_the_newest_ended_and_another_is_removed_nothing_is_said_to_have_ended_that_has_not(
+    held: Fleet, openssl: Openssl, ca: Made
+) -> None:
+    held.attest(user=ANNA)
+    newest = openssl.make(f"/CN={ANNA}-2", by=ca, start="20261001000000Z", end="20261101000000Z")
+    held.take(newest.certificate)
+    row = held.row(ANNA)
+    assert (row.cert_state, row.cert_expire_time) == ("Expired", "2026-11-01T00:00:00Z")
+    assert row.cert_state_reason == (
+        "The newest certificate known here ended at 2026-11-01T00:00:00Z, and no other one lives."
+    )
+    assert row.can_get_in == "unproven", "the removal of the other one is somebody's word"
+
+
 def test_system_masters_is_never_attested(held: Fleet, openssl: Openssl, ca: Made) -> None:
     masters = openssl.make("/O=system:masters/CN=admin", by=ca)
     held.take(masters.certificate, holder=ANNA)

@@ -50,6 +50,13 @@ INTERNAL_ERROR = ErrorDefinition(
 
 ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
+        "MalformedRequest",
+        400,
+        "The request is not well-formed HTTP/1.1. Look at its first line, its headers and its length.",
+        "What came cannot be read as HTTP/1.1: an unknown method, bytes that must be percent-encoded, two lengths.",
+        "Send well-formed HTTP/1.1; percent-encode every byte of the target that is not ASCII.",
+    ),
+    ErrorDefinition(
         "InvalidApi.NotFound",
         404,
         "Specified api is not found, please check your url and method. No operation has the path {path}.",

@@ -20,10 +20,15 @@ def _allow(actions: list[str]) -> str:
 
 
 @cache
-def builtin_policies() -> dict[str, NamedPolicy]:
-    """Every built-in policy by its name in lower case."""
+def builtin_documents() -> dict[str, str]:
+    """The document of every built-in policy by its name."""
     reading = sorted(
         action for operation in OPERATIONS if operation.effects == {Effect.READS} for action in operation.action_names
     )
-    documents = {FULL_ACCESS: _allow(["cs:*"]), READ_ONLY_ACCESS: _allow(reading)}
-    return {name.lower(): NamedPolicy(name, parse_policy(document)) for name, document in documents.items()}
+    return {FULL_ACCESS: _allow(["cs:*"]), READ_ONLY_ACCESS: _allow(reading)}
+
+
+@cache
+def builtin_policies() -> dict[str, NamedPolicy]:
+    """Every built-in policy by its name in lower case."""
+    return {name.lower(): NamedPolicy(name, parse_policy(document)) for name, document in builtin_documents().items()}

@@ -2,6 +2,7 @@
 
     CustodyError
     ├── RequestError                 answered to a caller; the catalogue gives its code a status and a text
+    │   ├── RequestMalformed         MalformedRequest
     │   ├── ApiNotFound              InvalidApi.NotFound
     │   ├── MethodUnsupported        UnsupportedHTTPMethod
     │   ├── ParametersRefused        InvalidParameter
@@ -57,6 +58,13 @@ class Fault(NamedTuple):
 
     parameter: str
     text: str
+
+
+@dataclass(eq=False)
+class RequestMalformed(RequestError):
+    """What came is not HTTP/1.1, or has bytes where they may not be."""
+
+    code: ClassVar[str] = "MalformedRequest"
 
 
 @dataclass(eq=False)

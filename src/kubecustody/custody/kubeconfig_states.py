@@ -150,7 +150,8 @@ async def _explain(
     if deciding:
         requested = [one.removal_requested_at for one in deciding if one.removal_requested_at is not None]
         state.removal_requested_at = _time_or_none(max(requested, default=None))
-        latest = max(deciding, key=lambda one: one.not_after or math.inf)
+        vouched = state.cert_state is CertState.UNEXPIRED
+        latest = max(deciding, key=lambda one: (one.vouched_until if vouched else one.not_after) or math.inf)
         state.cert_state_reason = _reason_of_live(state.cert_state, latest, now)
         return
     state.cert_state_reason, state.removal_requested_at = await _reason_of_dead(
@@ -178,7 +179,7 @@ async def _reason_of_dead(
         return "No kubeconfig of this person in this cluster is known here.", None
     requested = _time_or_none(newest.removal_requested_at)
     if state is CertState.EXPIRED:
-        return f"Every certificate known here has ended, the newest one at {expired_at}.", requested
+        return f"The newest certificate known here ended at {expired_at}, and no other one lives.", requested
     removal = await find_newest_removal(tx, account_id, newest.credential_no)
     at = _time_or_empty(newest.removed_at)
     if newest.removed_by == RemovedBy.ATTESTED:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kubecustody.catalogue.operations import Operation
-from kubecustody.catalogue.policies import builtin_policies
+from kubecustody.catalogue.policies import builtin_documents, builtin_policies
 from kubecustody.core.errors import AccessDenied, OperatorError
 from kubecustody.core.names import PrincipalKind, check_policy_name, fold_name
 from kubecustody.core.policy import Decision, NamedPolicy, evaluate, parse_policy
@@ -125,12 +125,15 @@ async def _get_policy(tx: Transaction, account_id: str, name: str) -> tuple[str,
 
 
 async def get_document(custody: Custody, account_id: str, name: str) -> str:
-    """The document of one of the account's own policies. Raises OperatorError."""
+    """The document of a policy, built in or the account's own. Raises OperatorError."""
+    for builtin, document in builtin_documents().items():
+        if fold_name(builtin) == fold_name(name):
+            return document
 
     async def work(tx: Transaction) -> str:
         found = await principals.find_policy(tx, account_id, fold_name(name))
         if found is None or found.deleted_at is not None:
-            raise OperatorError(f"There is no policy {name!r} of the account's own.")
+            raise OperatorError(f"There is no policy {name!r}. `kubecustody admin policies list` shows them.")
         return found.document
 
     return await custody.store.read(work)

@@ -20,7 +20,14 @@ from typing import Any
 
 from kubecustody.catalogue.operations import OPERATIONS, Operation
 from kubecustody.catalogue.shapes import Shape
-from kubecustody.core.errors import AccessDenied, RequestError, ServiceUnavailable, SignatureError, Throttled
+from kubecustody.core.errors import (
+    AccessDenied,
+    RequestError,
+    RequestMalformed,
+    ServiceUnavailable,
+    SignatureError,
+    Throttled,
+)
 from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Authenticator, Caller
@@ -126,6 +133,13 @@ class Application:
             log.exception("request %s failed in an unforeseen way", trace.request_id)
             answer = self._errors.answer_unexpected(trace.request_id)  # 8
         self._note(scope, trace, answer)  # 9
+        return answer
+
+    def answer_malformed(self, peer: str) -> Answer:
+        """The answer to what is no HTTP, or not HTTP that can be routed; logged and counted like any other."""
+        trace = _Trace(time.perf_counter(), self._new_request_id(), peer)
+        answer = self._errors.answer_error(RequestMalformed(), trace.request_id)
+        self._note({"method": "", "raw_path": b""}, trace, answer)
         return answer
 
     async def _call(self, scope: Scope, receive: Receive, trace: _Trace) -> Shape:

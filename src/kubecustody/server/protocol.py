@@ -1,7 +1,9 @@
-"""The HTTP protocol: uvicorn's on httptools, with bounds on the head of a request.
+"""The HTTP protocol: uvicorn's on httptools, with what a server of keys needs beyond it.
 
-uvicorn waits for a request's headers without end and keeps whatever comes, so a few slow or endless senders could
-hold a server's connections and memory.
+- The head of a request is bounded in time and size: uvicorn waits for headers without end and keeps whatever comes,
+  so a few slow or endless senders could hold a server's connections and memory.
+- What is no HTTP at all is answered as every other error is, and logged and counted.
+- At a stop, idle TLS connections are cut: uvloop would wait for each client's goodbye.
 """
 
 import asyncio
@@ -51,6 +53,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
         super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP; `msg` is uvicorn's word for it."""
+        answer = self.app.answer_malformed(self.client[0] if self.client else "")
+        lines = [b"%s: %s\r\n" % header for header in (*answer.headers, (b"connection", b"close"))]
+        self.transport.write(b"".join([b"HTTP/1.1 400 Bad Request\r\n", *lines, b"\r\n", answer.body]))
+        self.transport.close()
+
+    def shutdown(self) -> None:
+        """Close the connection once nothing is under way on it."""
+        if self.scheme == "https" and (self.cycle is None or self.cycle.response_complete):
+            self.transport.abort()
+        else:
+            super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is expected any more."""

@@ -186,6 +186,7 @@ def server_config(settings: Settings, application: Any) -> uvicorn.Config:
         application,
         loop="uvloop",
         http=BoundedProtocol,
+        interface="asgi3",
         ws="none",
         lifespan="on",
         log_config=None,

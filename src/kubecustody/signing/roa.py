@@ -1,10 +1,10 @@
 """The older signature of ROA style, HMAC-SHA1: read what a request claims, and verify that it holds.
 
-Clients that no longer change sign so: aliyun-python-sdk-core, @alicloud/pop-core, and the newer SDKs where
-their signature is set to "v2". The form is the provider's (page "Request syntax and signature method V2 for
-ROA", read 2026-11-24). It is weaker than ACS3: it does not cover Host, it covers a body only through
-Content-MD5, and it writes the query decoded, so that `?ids=a%26force%3Dtrue` and `?ids=a&force=true` would
-have one signature; what could be read in two ways is refused. The steps:
+Clients that no longer change sign so. The form (the provider calls it "V2 for ROA") is read from what
+aliyun-python-sdk-core 2.16.1 and @alicloud/pop-core 1.8.0 sign, run on 2026-11-24. It is weaker than ACS3:
+it does not cover Host, it covers a body only through Content-MD5, and it writes the query decoded, so that
+`?ids=a%26force%3Dtrue` and `?ids=a&force=true` would have one signature; what could be read in two ways is
+refused. The steps:
 
 `read_claim`, without any secret:
  1. The message has one length: Content-Length and Transfer-Encoding never come together.
@@ -94,9 +94,7 @@ class RoaClaim(NamedTuple):
 # --- reading -------------------------------------------------------------------------------------------
 
 
-def read_claim(
-    request: SignedRequest, *, now: float, action: str, version: str, body_md5: bytes | None
-) -> RoaClaim:
+def read_claim(request: SignedRequest, *, now: float, action: str, version: str, body_md5: bytes | None) -> RoaClaim:
     """What the request claims, as far as that can be checked without its secret: steps 1 to 9.
 
     now: unix seconds. action, version: those of the routed operation. body_md5: the 16 bytes of the MD5 of
@@ -143,7 +141,7 @@ def _read_signed_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, 
     signed: dict[bytes, bytes] = {}
     for name, value in headers:
         if name.startswith(b"x-acs-"):
-            value = value.translate(_BLANKS_TO_SPACES)  # noqa: PLW2901
+            value = value.translate(_BLANKS_TO_SPACES)
         elif name not in _SIGNED_NAMES:
             continue
         if name in signed:
@@ -271,11 +269,12 @@ def verify_signature(request: SignedRequest, claim: RoaClaim, secret: bytes) -> 
     _refuse_ambiguous_path(request.raw_path)
     _refuse_ambiguous_query(parameters)
     # 11
-    for resource in _spell_resources(request.raw_path, parameters):
-        # 12
+    resources = _spell_resources(request.raw_path, parameters)
+    # 12
+    for resource in resources:
         if hmac.compare_digest(hmac.digest(secret, claim.canonical_head + resource, "sha1"), claim.signature):
             return
-    raise _mismatch(claim, _spell_resources(request.raw_path, parameters)[0])
+    raise _mismatch(claim, resources[0])
 
 
 def _refuse_ambiguous_path(raw_path: bytes) -> None:
@@ -297,9 +296,10 @@ def _refuse_ambiguous_query(parameters: Sequence[tuple[bytes, bytes]]) -> None:
 
 
 def _spell_resources(raw_path: bytes, parameters: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-    """One to four spellings of path and decoded query: empty values as `k=`, then as `k`; the path as sent,
+    """One to four spellings of path and decoded query, the usual one first.
 
-    then decoded, for clients whose HTTP library escapes after signing.
+    The path as sent, then decoded, for clients whose HTTP library escapes after signing; for each, empty
+    values as `k=`, then as `k`.
     """
     pairs = sorted(parameters)
     full = b"&".join(name + b"=" + value for name, value in pairs)

@@ -49,7 +49,7 @@ def put_policy_command(machine: Machine, name: str, file: Path, reason: str) -> 
 @click.argument("name")
 @pass_machine
 def show_policy_command(machine: Machine, name: str) -> None:
-    """Print the document of a policy of the account's own."""
+    """Print the document of a policy, built in or the account's own."""
     print(inert_json(machine.look(policies.get_document, name)))
 
 
