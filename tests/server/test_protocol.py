@@ -6,6 +6,7 @@ import ssl
 import time
 
 import pytest
+
 from installations import Installation, serving
 
 
@@ -38,7 +39,7 @@ def test_head_without_end_is_cut_off_and_others_are_served(demo) -> None:
     host, port = demo["endpoint"].partition("://")[2].split(":")
     with socket.create_connection((host, int(port)), 10) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\n")
-        with pytest.raises(OSError, match="reset|Broken pipe|aborted"):
+        with pytest.raises(OSError, match=r"reset|Broken pipe|aborted"):
             for _ in range(1000):
                 connection.sendall(b"x-filler: " + b"y" * 8000 + b"\r\n")
                 time.sleep(0.001)
