@@ -23,7 +23,7 @@ from bench.hot_call import call_of
 from bench.load import ask, build_requests
 from bench.ours import serve_store
 from bench.stores import BulkCredential, fill_store, prepare_store
-from kubecustody.catalogue.operations import ListUserKubeConfigStatesInput
+from kubecustody.catalogue.states import ListUserKubeConfigStatesInput
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.kubeconfig_states import list_user_kubeconfig_states
 from kubecustody.settings import Settings
@@ -114,8 +114,7 @@ class Asker:
         account, uid, offset = self._data.account_id, self._data.user_uid, (number - 1) * PAGE_SIZE
         self._plain.execute("SELECT COUNT(*) FROM clusters WHERE account_id = ?", (account,)).fetchone()
         rows = self._plain.execute(
-            "SELECT seq, cluster_id, name, told_state FROM clusters WHERE account_id = ?"
-            " ORDER BY seq LIMIT ? OFFSET ?",
+            "SELECT seq, cluster_id, name, told_state FROM clusters WHERE account_id = ? ORDER BY seq LIMIT ? OFFSET ?",
             (account, PAGE_SIZE, offset),
         ).fetchall()
         marks = ",".join("?" * len(rows))

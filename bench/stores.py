@@ -64,9 +64,7 @@ async def _add_user(settings: Settings, data: Fleet) -> None:
         await add_principal(
             custody, data.account_id, AUTHOR, now, kind=PrincipalKind.USER, name=data.user_name, uid=data.user_uid
         )
-        await set_attachment(
-            custody, data.account_id, AUTHOR, now, READ_ONLY_ACCESS, attached=True, user=data.user_uid
-        )
+        await set_attachment(custody, data.account_id, AUTHOR, now, READ_ONLY_ACCESS, attached=True, user=data.user_uid)
         await _add_key(custody, data, int(now))
     finally:
         store.close()

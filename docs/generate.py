@@ -77,7 +77,9 @@ def command_pages() -> str:
     """The page of the commands, from their own help."""
     lines = ["# Commands\n"]
     for path, command in _walk(commands, "kubecustody"):
-        context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+        context = click.Context(
+            command, info_name=path, max_content_width=100, terminal_width=100, help_option_names=["-h", "--help"]
+        )
         lines += [f"## {path}\n", f"```\n{command.get_help(context)}\n```\n"]
     return "\n".join(lines)
 

@@ -4,19 +4,27 @@ A setting is taken from the environment (KUBECUSTODY_<NAME>), else from the file
 folder (or the file that KUBECUSTODY_CONFIG names), else from its default.
 """
 
+import math
 import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from kubecustody.core.errors import OperatorError
+from kubecustody.core.issuing import LONGEST_DAYS, PROVIDER_DAYS
 
 PREFIX = "KUBECUSTODY_"
 CONFIG_FILE_NAME = "kubecustody.toml"
+
+# Variables with our prefix that are no settings: of the key ring, of clients, of the tests.
+_OTHER_VARIABLES = {"config", "key_ring", "endpoint", "ca", "size"}
+
+# How long a nonce is remembered (15 minutes and a grace), and how full a table may be before buckets overflow.
+_NONCE_SECONDS, _NONCE_ROOM = 960, 1.3
 
 
 class SettingsRefused(OperatorError):
@@ -89,18 +97,18 @@ TABLE: tuple[Setting, ...] = (
         "Whether each request is written to standard output, one JSON object a line.",
         values=("on", "off"),
     ),
-    Setting("max_body_bytes", int, "1048576", "Largest body of a request.", "bytes", 1),
+    Setting("max_body_bytes", int, "262144", "Largest body of an operation that takes one.", "bytes", 1),
     Setting("body_timeout_seconds", float, "10", "How long a body may take to arrive.", "seconds", 0.01),
     Setting("graceful_timeout_seconds", int, "10", "How long a stop waits for running requests.", "seconds", 0),
     Setting(
         "key_rate_per_second",
         float,
-        "500",
-        "Requests of one access key, in the long run; 0: no limit.",
+        "100",
+        "Requests of one access key, in the long run, over all workers; 0: no limit.",
         "requests per second",
         0,
     ),
-    Setting("key_burst", int, "1000", "Requests of one access key at once.", "requests", 1),
+    Setting("key_burst", int, "1000", "Requests of one access key at once, over all workers.", "requests", 1),
     Setting(
         "failed_signature_rate_per_second",
         float,
@@ -117,6 +125,44 @@ TABLE: tuple[Setting, ...] = (
         "How many nonces can be remembered, 16 bytes each: one for each request of 15 minutes. A full table refuses.",
         "nonces",
         1024,
+    ),
+    Setting(
+        "validity_days",
+        int,
+        "90",
+        "Validity of a long-lived kubeconfig, a year at most; never past the cluster's CA. "
+        "The provider's own is 1095, which is taken too.",
+        "days",
+        1,
+    ),
+    Setting(
+        "certificate_key_type",
+        str,
+        "p256",
+        "Kind of the keys that are made for people.",
+        values=("p256", "rsa2048", "ed25519"),
+    ),
+    Setting(
+        "keep_private_keys",
+        str,
+        "on",
+        "Whether private keys of issued kubeconfigs are kept, sealed. Off: each call "
+        "issues anew and asks the removal of the one before.",
+        values=("on", "off"),
+    ),
+    Setting(
+        "kubeconfig_names",
+        str,
+        "unique",
+        "How clusters and users are called in a kubeconfig: unique per cluster, "
+        "so that files merge, or as the provider calls them.",
+        values=("unique", "provider"),
+    ),
+    Setting(
+        "most_long_lived", int, "20", "Current long-lived kubeconfigs of one person in one cluster.", "kubeconfigs", 1
+    ),
+    Setting(
+        "most_temporary", int, "500", "Current temporary kubeconfigs of one person in one cluster.", "kubeconfigs", 1
     ),
 )
 
@@ -144,6 +190,12 @@ class Settings:
     failed_signature_rate_per_second: float
     failed_signature_burst: int
     nonce_slots: int
+    validity_days: int
+    certificate_key_type: str
+    keep_private_keys: str
+    kubeconfig_names: str
+    most_long_lived: int
+    most_temporary: int
 
     @property
     def store_file(self) -> Path:
@@ -176,9 +228,7 @@ class Settings:
         return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
 
 
-def load_settings(
-    environment: Mapping[str, str] = os.environ, overrides: Mapping[str, str] | None = None
-) -> Settings:
+def load_settings(environment: Mapping[str, str] = os.environ, overrides: Mapping[str, str] | None = None) -> Settings:
     """The settings in force; `overrides` stand above the environment. Raises SettingsRefused naming every fault."""
     given: dict[str, str] = {
         name.removeprefix(PREFIX).lower(): value for name, value in environment.items() if name.startswith(PREFIX)
@@ -190,6 +240,10 @@ def load_settings(
     faults = [
         f"{config_file}: {name} is no setting. `kubecustody settings` lists them all."
         for name in sorted(set(from_file) - {setting.name for setting in TABLE})
+    ]
+    faults += [
+        f"{PREFIX}{name.upper()} is no setting. `kubecustody settings` lists them all."
+        for name in sorted(set(given) - {setting.name for setting in TABLE} - _OTHER_VARIABLES)
     ]
     texts = {**from_file, **given}
     values = {setting.name: _read(setting, texts.get(setting.name, ""), faults) for setting in TABLE}
@@ -271,6 +325,17 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
                 f"tls is off and listen is {values['listen']}: without TLS the API listens on loopback only, "
                 "or behind a proxy that trusted_proxies declares."
             )
+    if url.hostname in ("0.0.0.0", "::"):  # noqa: S104 - it is refused
+        faults.append(f"listen is {values['listen']}: say with public_url by which address callers reach it.")
+    needed = _NONCE_ROOM * (_NONCE_SECONDS * values["key_rate_per_second"] + values["key_burst"])
+    if values["key_rate_per_second"] and values["nonce_slots"] < needed:
+        faults.append(
+            f"nonce_slots is {values['nonce_slots']}, and one key at its limit could fill them: at least "
+            f"{math.ceil(needed)} are needed for key_rate_per_second and key_burst."
+        )
+    days = values["validity_days"]
+    if days > LONGEST_DAYS and days != PROVIDER_DAYS:
+        faults.append(f"validity_days is {days}; it must be at most {LONGEST_DAYS}, or the provider's {PROVIDER_DAYS}.")
 
 
 def split_address(name: str, text: str) -> tuple[str, int]:
@@ -283,7 +348,12 @@ def split_address(name: str, text: str) -> tuple[str, int]:
 
 def is_loopback(host: str) -> bool:
     """Whether this host is this machine alone."""
-    return host == "localhost" or host == "::1" or host.startswith("127.")
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def check_table() -> None:

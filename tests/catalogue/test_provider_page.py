@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from kubecustody.catalogue.operations import (
-    AccessLevel,
+from kubecustody.catalogue.model import AccessLevel
+from kubecustody.catalogue.operations import get_operation
+from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, members_of
+from kubecustody.catalogue.states import (
     ListUserKubeConfigStatesInput,
     ListUserKubeConfigStatesOutput,
     Page,
     UserKubeConfigState,
-    get_operation,
 )
-from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, members_of
 from kubecustody.core.names import NameRefused, check_cluster_name
 
 OPERATION = get_operation("ListUserKubeConfigStates")

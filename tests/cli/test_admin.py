@@ -37,9 +37,7 @@ def test_accounts_are_added_listed_and_told_apart(installation: Installation) ->
 
 @pytest.mark.parametrize(("group", "first"), [("users", "2"), ("roles", "3")])
 def test_people_are_added_disabled_enabled_and_deleted(installation: Installation, group: str, first: str) -> None:
-    uid = admin(
-        installation, group, "add", "alice", "--email", "Alice@example.com", "--display-name", "A"
-    ).out.strip()
+    uid = admin(installation, group, "add", "alice", "--email", "Alice@example.com", "--display-name", "A").out.strip()
     assert uid.startswith(first) and len(uid) == 18
     assert admin(installation, group, "disable", "ALICE").out.startswith(f"{uid} is disabled.")
     assert admin_json(installation, group, "list")[0]["state"] == "InActive"
@@ -157,9 +155,7 @@ def test_policy_is_stored_shown_replaced_and_deleted(installation: Installation,
         (b'{"Version":"2","Statement":[]}', "Version"),
     ],
 )
-def test_policy_that_is_none_is_refused(
-    installation: Installation, tmp_path: Path, content: bytes, told: str
-) -> None:
+def test_policy_that_is_none_is_refused(installation: Installation, tmp_path: Path, content: bytes, told: str) -> None:
     file = tmp_path / "policy.json"
     file.write_bytes(content)
     assert told in refused(installation, "admin", "policies", "put", "Mine", file, *REASON)
@@ -190,8 +186,12 @@ def test_cluster_is_added_changed_deleted_and_purged(installation: Installation,
 
 
 def test_name_of_several_clusters_is_no_answer_to_which(installation: Installation) -> None:
-    ids = [admin(installation, "clusters", "add", "twin").out.strip() for _ in range(2)]
-    told = refused(installation, "admin", "clusters", "delete", "twin")
+    ids = []
+    for _ in range(2):
+        ids.append(admin(installation, "clusters", "add", "twin").out.strip())
+        assert "called twin already" in refused(installation, "admin", "clusters", "add", "twin")
+        admin(installation, "clusters", "delete", "twin")
+    told = refused(installation, "admin", "clusters", "purge", "twin", "--reason", "tidy")
     assert all(one in told for one in ids) and "say which by its id" in told
     assert "already" in refused(installation, "admin", "clusters", "add", "third", "--id", ids[0])
 
@@ -268,7 +268,7 @@ def test_removal_is_attested_and_withdrawn_by_each_way_of_saying_which(fleet: Fl
     listed = admin_json(fleet.installation, "credentials", "list", "--cluster", "prod")
     assert [one["state"] for one in listed] == ["Unexpired"]
     base = "admin", "removals", "attest", "--cluster", "prod"
-    assert "one of a fingerprint, a serial, or a user" in refused(fleet.installation, *base, *REASON)
+    assert "one of --fingerprint, --serial or --user" in refused(fleet.installation, *base, *REASON)
     assert "openssl x509" in refused(fleet.installation, *base, "--fingerprint", "xyz", *REASON)
     assert "nothing was changed" in refused(fleet.installation, *base, "--serial", "00", *REASON)
     assert "needs a reason" in refused(fleet.installation, *base, "--user", "alice", "--reason", " ")

@@ -58,7 +58,7 @@ def test_operation_and_parameters_are_taken_in_any_case(place: Place) -> None:
 
 def test_table_shows_the_rows_and_the_page_apart(place: Place) -> None:
     done = place.call(OPERATION, "-o", "table")
-    assert done.out.splitlines()[0].split()[0] == "cluster_id"
+    assert done.out.splitlines()[0].split()[0] == "cluster_name"
     assert "生产-eu" in done.out and "Unissued" in done.out
     assert "total_count: 1" in done.err
     assert not ESCAPES.search(done.out + done.err)
@@ -99,7 +99,7 @@ def test_what_is_missing_is_told_with_where_to_put_it(place: Place) -> None:
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["StealEverything"], f"There is no operation 'StealEverything'. There are: {OPERATION}."),
+        (["StealEverything"], f"There is no operation 'StealEverything'. There are: {OPERATION}, "),
         ([OPERATION, "colour=red"], "has no parameter 'colour'; it has Uid, page_number, page_size, detail."),
         ([OPERATION, "page_size"], "'page_size' is no NAME=VALUE."),
         ([OPERATION, "--endpoint", "localhost:8443"], "is no endpoint; it must be https://HOST[:PORT]"),

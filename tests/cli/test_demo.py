@@ -106,9 +106,7 @@ def test_commands_that_the_demo_suggests_work_as_they_stand(tmp_path: Path) -> N
                     break
             following = [lines[number + 1] for number, line in enumerate(lines) if line.startswith("# ")]
             codes = [
-                subprocess.run(
-                    each, shell=True, env=environment(tmp_path), capture_output=True, timeout=60
-                ).returncode
+                subprocess.run(each, shell=True, env=environment(tmp_path), capture_output=True, timeout=60).returncode
                 for each in following
             ]
         finally:

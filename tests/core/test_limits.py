@@ -71,9 +71,7 @@ rates = st.floats(0.1, 50)
 
 
 @given(rates, st.integers(1, 5), steps, st.floats(0, 1e6))
-def test_no_window_lets_more_pass_than_burst_and_rate(
-    rate: float, burst: int, gaps: list[float], start: float
-) -> None:
+def test_no_window_lets_more_pass_than_burst_and_rate(rate: float, burst: int, gaps: list[float], start: float) -> None:
     buckets = TokenBuckets(rate, burst, capacity=4)
     passed: list[float] = []
     now = start

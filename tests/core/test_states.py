@@ -168,9 +168,7 @@ def test_each_credential_and_can_get_in_are_what_the_prose_says(credentials: lis
 
 @settings(deadline=None)
 @given(held(), st.randoms())
-def test_the_order_in_which_credentials_are_read_does_not_matter(
-    credentials: list[Credential], random: object
-) -> None:
+def test_the_order_in_which_credentials_are_read_does_not_matter(credentials: list[Credential], random: object) -> None:
     shuffled = list(credentials)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     assert holding_of(shuffled, EPOCH) == holding_of(credentials, EPOCH)

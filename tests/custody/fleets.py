@@ -7,7 +7,7 @@ from typing import Any
 
 from custody.books import ask
 from installations import AUTHOR, Installation
-from kubecustody.catalogue.operations import (
+from kubecustody.catalogue.states import (
     ListUserKubeConfigStatesInput,
     ListUserKubeConfigStatesOutput,
     UserKubeConfigState,

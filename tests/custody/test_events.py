@@ -172,7 +172,10 @@ def test_an_event_says_who_did_what_to_whom_and_why(fleet: Fleet, annas: Made) -
         *("os:0/root@here", "r-1", ANNA, 1, f"credential/{leaf.fingerprint_hex}"),
     )
     assert event.reason == "ticket 4711"
-    assert json.loads(event.details) == {"verdict": "chains", "not_after": leaf.not_after, "trust_epoch": 1}
+    assert json.loads(event.details) == {
+        **{"verdict": "chains", "not_after": leaf.not_after, "vouched_until": leaf.not_after},
+        **{"trust_epoch": 1, "masters": False},
+    }
 
 
 def test_a_change_that_fails_after_it_wrote_leaves_neither_row_nor_event(fleet: Fleet) -> None:
@@ -188,9 +191,7 @@ def test_a_change_that_fails_after_it_wrote_leaves_neither_row_nor_event(fleet: 
     assert contents(fleet.path) == before
 
 
-def test_a_change_raises_the_data_version_and_one_of_permissions_the_iam_version_too(
-    fleet: Fleet, annas: Made
-) -> None:
+def test_a_change_raises_the_data_version_and_one_of_permissions_the_iam_version_too(fleet: Fleet, annas: Made) -> None:
     def versions() -> tuple[int, int]:
         sql = "SELECT data_version, iam_version FROM accounts WHERE account_id = ?"
         data, iam = ask(fleet.path, sql, fleet.account_id)[0]

@@ -91,9 +91,7 @@ def test_each_user_of_a_file_with_several_is_taken_for_themselves(
     check_books(fleet.path)
 
 
-BOMB = "a: &a [x,x]\n" + "".join(
-    f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)},*{chr(97 + n)}]\n" for n in range(20)
-)
+BOMB = "a: &a [x,x]\n" + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [*{chr(97 + n)},*{chr(97 + n)}]\n" for n in range(20))
 
 
 @pytest.mark.parametrize(
@@ -155,7 +153,7 @@ def test_what_was_nobodys_is_matched_when_the_right_client_ca_comes(fleet: Fleet
     assert fleet.state(ANNA, "test") == "Unissued"
     change = fleet.trust("test", ca.certificate)
     assert (change.epoch, change.judged) == (1, 1)
-    assert fleet.new_events() == ["trust_changed", "credential_matched"]
+    assert fleet.new_events() == ["trust_changed", "credential_matched", "verdict_changed"]
     assert fleet.state(ANNA, "test") == "Unexpired"
     check_books(fleet.path)
 
@@ -182,9 +180,7 @@ def test_a_holder_that_is_named_takes_what_no_common_name_claims(fleet: Fleet, o
 
 
 def test_a_holder_that_a_proved_common_name_contradicts_is_refused(fleet: Fleet, annas: Made, berts: Made) -> None:
-    rows = fleet.take(
-        [*read_candidates(annas.certificate, "a"), *read_candidates(berts.certificate, "b")], holder=BERT
-    )
+    rows = fleet.take([*read_candidates(annas.certificate, "a"), *read_candidates(berts.certificate, "b")], holder=BERT)
     assert [facts(row) for row in rows] == [(REFUSED, "", ""), (TAKEN, BERT, "Unexpired")]
     assert f"it is {ANNA}'s" in rows[0].remarks[0] and "--holder" in rows[0].remarks[0]
     assert ask(fleet.path, "SELECT uid FROM credentials") == [(BERT,)]

@@ -180,8 +180,8 @@ def test_a_cluster_that_answers_proves_a_removal_itself(held: Fleet) -> None:
 @pytest.mark.parametrize(
     ("selection", "words"),
     [
-        ({}, "one of a fingerprint, a serial, or a user"),
-        ({"user": ANNA, "serial": "1"}, "one of a fingerprint, a serial, or a user"),
+        ({}, "one of --fingerprint, --serial or --user"),
+        ({"user": ANNA, "serial": "1"}, "one of --fingerprint, --serial or --user"),
         ({"user": "carol"}, "no user or role 'carol'"),
         ({"fingerprint": "ab" * 32}, "No credential of prod is meant"),
         ({"fingerprint": "anna"}, "64 hex digits"),
@@ -189,9 +189,7 @@ def test_a_cluster_that_answers_proves_a_removal_itself(held: Fleet) -> None:
         ({"serial": ""}, "No credential of prod is meant"),
     ],
 )
-def test_a_selection_of_nothing_is_told_and_changes_nothing(
-    held: Fleet, selection: dict[str, str], words: str
-) -> None:
+def test_a_selection_of_nothing_is_told_and_changes_nothing(held: Fleet, selection: dict[str, str], words: str) -> None:
     before = contents(held.path)
     with pytest.raises(OperatorError, match=words):
         held.attest(**selection)

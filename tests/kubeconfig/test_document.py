@@ -96,9 +96,7 @@ def test_a_broken_key_leaves_the_certificate() -> None:
 
 def test_no_file_that_is_named_is_opened_and_no_program_is_run(tmp_path: Path) -> None:
     named = tmp_path / "trap"
-    text = with_user(
-        f"{{client-certificate: {named}, tokenFile: {named}, exec: {{command: touch, args: [{named}]}}}}"
-    )
+    text = with_user(f"{{client-certificate: {named}, tokenFile: {named}, exec: {{command: touch, args: [{named}]}}}}")
     assert len(parse_kubeconfig(text).users[0].faults) == 3
     assert not named.exists()
 
@@ -107,9 +105,7 @@ def test_what_weakens_a_cluster_is_named() -> None:
     members = "{insecure-skip-tls-verify: true, proxy-url: http://x, certificate-authority: /ca, server: https://x}"
     text = f"clusters:\n- name: c\n  cluster: {members}\n".encode() + with_user("{}")
     faults = " ".join(parse_kubeconfig(text).clusters[0].faults)
-    assert [word in faults for word in ("insecure-skip-tls-verify", "proxy-url", "certificate-authority")] == [
-        True
-    ] * 3
+    assert [word in faults for word in ("insecure-skip-tls-verify", "proxy-url", "certificate-authority")] == [True] * 3
 
 
 def bomb() -> bytes:

@@ -62,9 +62,7 @@ def fetch(host: str, port: int, root: PemPair) -> bytes:
         (["localhost", "127.0.0.1", "::1", "Custody.Example"], ["localhost", "127.0.0.1"]),
     ],
 )
-def test_a_real_client_takes_the_hosts_of_the_root(
-    tmp_path: Path, hosts: Sequence[str], asked: Sequence[str]
-) -> None:
+def test_a_real_client_takes_the_hosts_of_the_root(tmp_path: Path, hosts: Sequence[str], asked: Sequence[str]) -> None:
     now = int(time.time())
     root = make_tls_root(hosts, now)
     with https_server(make_server_certificate(root, hosts, now), tmp_path) as port:

@@ -249,9 +249,7 @@ def test_detail_adds_members_and_changes_none(fleet: Fleet, plain: RunningServer
 # --- the clock alone
 
 
-def test_row_flips_from_unexpired_to_expired_at_its_second(
-    making: Making, fleet: Fleet, plain: RunningServer
-) -> None:
+def test_row_flips_from_unexpired_to_expired_at_its_second(making: Making, fleet: Fleet, plain: RunningServer) -> None:
     """No answer says Unexpired after not_after, nor Expired at or before it (RFC 5280 4.1.2.5)."""
     making.give_one_that_ends_soon()
     client = client_of(plain, fleet.keys["auditor"])

@@ -208,9 +208,7 @@ def test_upper_case_hex_is_the_same_signature(place: Place) -> None:
     signed = sign(place.server, place.installation.key)
     start, _, signature = dict(signed.headers)["authorization"].rpartition("=")
     assert (
-        exchange(
-            place.server, write_request(replaced(signed, "authorization", f"{start}={signature.upper()}"))
-        ).status
+        exchange(place.server, write_request(replaced(signed, "authorization", f"{start}={signature.upper()}"))).status
         == 200
     )
 

@@ -181,9 +181,7 @@ def test_every_line_is_whole_when_two_workers_write_to_one_pipe(tmp_path: Path) 
     installation, port = make_installation(tmp_path), free_port()
     words = [f"listen=127.0.0.1:{port}", "tls=off", "metrics_listen=off", "workers=2"]
     command = [*PROGRAM, "serve", *(word for setting in words for word in ("--set", setting))]
-    process = subprocess.Popen(
-        command, env=installation.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    )
+    process = subprocess.Popen(command, env=installation.environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     assert process.stdout is not None
     read: list[bytes] = []
 

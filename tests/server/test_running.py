@@ -74,9 +74,7 @@ def test_running_request_is_answered_before_a_stop_and_the_exit_code_is_zero(
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_stop_waits_no_longer_than_told_for_a_request_that_never_ends(
-    installation: Installation, workers: str
-) -> None:
+def test_stop_waits_no_longer_than_told_for_a_request_that_never_ends(installation: Installation, workers: str) -> None:
     with serving(installation, workers=workers, graceful_timeout_seconds="1") as server:
         wait_until("the server answers", lambda: answers_from(server, installation))
         signed = sign(server, installation.key, body=b"slow")
@@ -195,6 +193,7 @@ def test_no_tls_on_an_address_that_others_reach_is_refused_without_a_declared_pr
 def test_no_tls_is_taken_behind_a_declared_proxy(installation: Installation) -> None:
     port = free_port()
     words = ["--set", "tls=off", "--set", "trusted_proxies=127.0.0.1", "--set", f"listen=0.0.0.0:{port}"]
+    words += ["--set", "public_url=https://custody.example.com"]
     process = subprocess.Popen(
         [*PROGRAM, "serve", *words, "--set", "metrics_listen=off"],
         env=installation.environment,

@@ -197,9 +197,7 @@ def test_refusal_tells_the_string_to_sign_that_the_client_had() -> None:
         verify(request, now=1_795_489_244, action="ListUserKubeConfigStates", secret=b"of another key")
 
     told = refusal.value
-    assert told.string_to_sign == (
-        "ACS3-HMAC-SHA256\n6b6fa05cd29b172e32e376b889224471b5b496b22e4a441560a4b2f6b3c88a26"
-    )
+    assert told.string_to_sign == ("ACS3-HMAC-SHA256\n6b6fa05cd29b172e32e376b889224471b5b496b22e4a441560a4b2f6b3c88a26")
     assert sha256(told.canonical_request.encode()).hexdigest() == told.string_to_sign.splitlines()[1]
 
 
@@ -243,9 +241,7 @@ def test_algorithm_not_spoken_is_named(value: bytes) -> None:
         verify(with_header(b"authorization", lambda _: value))
 
 
-@pytest.mark.parametrize(
-    "name", [b"authorization", b"host", b"content-type", b"x-acs-date", b"x-acs-signature-nonce"]
-)
+@pytest.mark.parametrize("name", [b"authorization", b"host", b"content-type", b"x-acs-date", b"x-acs-signature-nonce"])
 def test_doubled_header_is_refused_even_with_equal_values(name: bytes) -> None:
     request = received(signed(content_type="application/json"))
     again = next(header for header in request.headers if header[0] == name)

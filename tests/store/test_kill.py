@@ -78,9 +78,7 @@ def ca(installation: Installation) -> PemPair:
 def make_pems(ca: PemPair) -> list[bytes]:
     now = int(time.time())
     return [
-        make_client_certificate(
-            ca, f"200{number % 7 + 1}-{number}", ["system:users"], now - 9, now + YEAR
-        ).certificate
+        make_client_certificate(ca, f"200{number % 7 + 1}-{number}", ["system:users"], now - 9, now + YEAR).certificate
         for number in range(CERTIFICATES)
     ]
 

@@ -171,15 +171,7 @@ PLANS = {
     "list_observations_between": [
         "cluster_observations USING PRIMARY KEY (account_id=? AND cluster_seq>? AND cluster_seq<?)"
     ],
-    "list_unended_between": [
-        "c USING PRIMARY KEY (account_id=? AND seq>? AND seq<?)",
-        "k USING INDEX credentials_by_holder (account_id=? AND uid=? AND cluster_seq=? AND not_after>?)",
-        "c USING PRIMARY KEY (account_id=? AND seq>? AND seq<?)",
-        "k USING INDEX credentials_by_holder (account_id=? AND uid=? AND cluster_seq=? AND not_after=?)",
-    ],
-    "find_newest_credential": [
-        "credentials USING INDEX credentials_by_age (account_id=? AND uid=? AND cluster_seq=?)"
-    ],
+    "find_newest_credential": ["credentials USING INDEX credentials_by_age (account_id=? AND uid=? AND cluster_seq=?)"],
     "list_policies_of_principal": [
         "t USING PRIMARY KEY (account_id=? AND target_kind=? AND target=?)",
         "c USING PRIMARY KEY (account_id=? AND name_folded=?) LEFT-JOIN",
@@ -196,6 +188,7 @@ READ_A_WHOLE_ACCOUNT = {
     "list_access_keys": "it is the list",
     "list_groups": "it is the list",
     "list_policies": "it is the list; an account has few policies and attachments",
+    "list_sealed_signer_keys": "of all clusters, for a change of the master key",
     "count_attachments_of_policy": "an account has few attachments, and only commands count them",
 }
 

@@ -50,6 +50,13 @@ INTERNAL_ERROR = ErrorDefinition(
 
 ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
+        "InvalidProtocol.NeedSsl",
+        400,
+        "Your request is denied as lack of ssl protect. Call over HTTPS, or through the declared proxy.",
+        "This server speaks plain HTTP to its own machine and to declared proxies alone.",
+        "Call the address of the proxy, which speaks HTTPS; or declare the proxy in trusted_proxies.",
+    ),
+    ErrorDefinition(
         "MalformedRequest",
         400,
         "The request is not well-formed HTTP/1.1. Look at its first line, its headers and its length.",
@@ -86,6 +93,57 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Look the Uid up with `kubecustody admin users list`. A deleted user can still be listed.",
     ),
     ErrorDefinition(
+        "ErrorClusterNotFound",
+        404,
+        "The cluster {cluster_id} does not exist in this account. DescribeClustersV1 lists those that do.",
+        "No cluster of the account has, or ever had, this id.",
+        "Look the id up with DescribeClustersV1 or `kubecustody admin clusters list`.",
+    ),
+    ErrorDefinition(
+        "ErrorClusterState",
+        400,
+        "The cluster {cluster_id} does not allow this: {reason}",
+        "The cluster's state, or how it is set up here, does not allow the operation.",
+        "Do what the message says, or wait until the cluster is running.",
+    ),
+    ErrorDefinition(
+        "QuotaExceeded.KubeConfig",
+        400,
+        "{uid} holds {limit} current kubeconfigs of this kind in the cluster {cluster_id}, as many as one may. "
+        "End the oldest first (certificate {oldest_fingerprint}): RevokeK8sClusterKubeConfig ends all of one's own.",
+        "A person may hold only so many current credentials in one cluster: settings most_long_lived, most_temporary.",
+        "End what is no longer needed, or wait for a temporary one to expire.",
+    ),
+    ErrorDefinition(
+        "ErrorAuditNotReadable",
+        400,
+        "The access records of the cluster {cluster_id} are not readable: audit is not connected. "
+        "Nothing was cleaned. Force=True cleans without looking at them.",
+        "Whether somebody still uses a kubeconfig is told by the API server's audit log, which is not connected here.",
+        "Call again with Force=True where you know that it may go.",
+    ),
+    ErrorDefinition(
+        "ForbiddenCleanUserPermissions",
+        403,
+        "The permissions of {whom} cannot be cleaned.",
+        "Neither the account itself nor the caller themselves can be cleaned.",
+        "Have somebody else clean you; the account's kubeconfigs end by RevokeK8sClusterKubeConfig.",
+    ),
+    ErrorDefinition(
+        "ErrorTaskNotFound",
+        404,
+        "The task {task_id} does not exist in this account.",
+        "No task of the account has this id.",
+        "Use the task_id that the operation answered.",
+    ),
+    ErrorDefinition(
+        "ErrorJsonDecode",
+        400,
+        "The body cannot be read: {reason}",
+        "The body is not JSON of the shape that the operation takes.",
+        "Send the members that the operation's page names, as JSON in UTF-8, each once.",
+    ),
+    ErrorDefinition(
         "RequestEntityTooLarge",
         413,
         "The body is larger than the {limit_bytes} bytes that this server takes. Send less.",
@@ -109,8 +167,7 @@ ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "ServiceUnavailable",
         503,
-        "The request has failed due to a temporary failure of the server: {reason}. "
-        "Try again in {retry_after_ms} ms.",
+        "The request has failed due to a temporary failure of the server: {reason}. Try again in {retry_after_ms} ms.",
         "The server cannot answer at present. Nothing was changed by the request.",
         "Try again. If it stays, whoever runs the server finds the cause in its log under the request id.",
     ),
@@ -281,6 +338,8 @@ def _policy_kind(error: AccessDenied) -> str:
 
 
 def _decision(error: AccessDenied) -> str:
+    if error.account_only:
+        return "only the account itself may call it, or an administrator whom it delegated this very action to."
     if error.explicit:
         return f"the policy {error.deciding_policy} denies it to {error.principal_uid} on {error.resource}."
     return (

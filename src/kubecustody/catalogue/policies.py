@@ -7,7 +7,8 @@ would mint private keys; the difference is written down in docs/provider-and-us.
 import json
 from functools import cache
 
-from kubecustody.catalogue.operations import OPERATIONS, Effect
+from kubecustody.catalogue.model import Effect
+from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.core.policy import NamedPolicy, parse_policy
 
 FULL_ACCESS = "AliyunCSFullAccess"

@@ -65,7 +65,10 @@ def call_command(
         given[name] = value
     reply = call_operation(_endpoint(endpoint, key_file, ca), wanted, given)
     if reply.status >= 400:
-        print(to_json(reply.body), file=sys.stderr)
+        if output == "json":
+            print(to_json(reply.body), file=sys.stderr)
+        else:
+            note(f"{reply.body.get('Code')} ({reply.status}): {reply.body.get('Message')}")
         sys.exit(1)
     if output == "table":
         _print_lists(reply.body)
@@ -76,13 +79,19 @@ def call_command(
 def _print_lists(body: Any) -> None:
     for value in body.values() if isinstance(body, dict) else [body]:
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
-            print_rows(value, [name for name in value[0] if not isinstance(value[0][name], list)], "table")
+            names = [name for name in value[0] if not isinstance(value[0][name], list)]
+            # Names first, ids last; what is empty in every row says nothing.
+            names.sort(key=lambda name: (not name.endswith("_name"), name.endswith("_id")))
+            print_rows(value, [name for name in names if any(row[name] not in (None, "") for row in value)], "table")
         elif isinstance(value, dict):
             note("  ".join(f"{name}: {item}" for name, item in value.items()))
 
 
 def _endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:
-    given = {**os.environ, **(_read_key_file(key_file) if key_file else {})}
+    from_file = _read_key_file(key_file) if key_file else {}
+    if key_file and ID_VARIABLE not in from_file:
+        raise OperatorError(f"{key_file} has no line {ID_VARIABLE}=...; is it a file that `init` or `keys add` wrote?")
+    given = {**os.environ, **from_file}
     missing = [name for name in (ID_VARIABLE, SECRET_VARIABLE) if not given.get(name)]
     if missing:
         raise OperatorError(f"No access key: set {' and '.join(missing)}, or name a --key-file.")
@@ -96,8 +105,6 @@ def _read_key_file(path: Path) -> dict[str, str]:
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
-        raise OperatorError(
-            f"{path} cannot be read as a key file: NAME=value lines, as `init` writes them."
-        ) from None
+        raise OperatorError(f"{path} cannot be read as a key file: NAME=value lines, as `init` writes them.") from None
     pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
     return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}

@@ -29,9 +29,7 @@ _COLUMNS = ["cluster_name", "cluster_state", "cert_state", "cert_expire_time", "
 
 
 @click.command("demo")
-@click.option(
-    "--json", "as_json", is_flag=True, help="Print one JSON line (endpoint, keys, uids, clusters) and serve."
-)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON line (endpoint, keys, uids, clusters) and serve.")
 @click.option("--once", is_flag=True, help="Stop after the answer instead of serving on.")
 @click.option("--listen", metavar="ADDRESS:PORT", help="Where to serve; a free port of loopback unless given.")
 def demo_command(as_json: bool, once: bool, listen: str | None) -> None:
@@ -40,7 +38,8 @@ def demo_command(as_json: bool, once: bool, listen: str | None) -> None:
     Everything is gone when it stops (ctrl-C).
     """
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # until the server minds it: so that the folder goes
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda *_: sys.exit(0))  # until the server minds it: so that the folder goes
     os.environ.pop(RING_VARIABLE, None)  # of a real installation, and this one has its own
     with tempfile.TemporaryDirectory(prefix="kubecustody-demo-") as folder:
         settings = _demo_settings(Path(folder) / "data", listen)
@@ -62,7 +61,7 @@ def _demo_settings(data_dir: Path, listen: str | None) -> Settings:
         metrics_listen="off",
         access_log="off",
         trusted_proxies="",
-        nonce_slots="65536",
+        nonce_slots="262144",
     )
 
 

@@ -18,6 +18,7 @@ from kubecustody.custody.installation import Custody, open_custody
 from kubecustody.custody.policies import set_attachment
 from kubecustody.custody.principals import NewAccessKey, add_access_key, add_principal, delete_principal
 from kubecustody.custody.removals import Selection, attest_removal
+from kubecustody.custody.signers import import_signer
 from kubecustody.kubeconfig.candidates import read_candidates
 from kubecustody.pki.issuing import DAY_SECONDS, PemPair, make_ca, make_client_certificate
 from kubecustody.settings import Settings
@@ -104,9 +105,7 @@ class _Filling:
 
     async def fill(self, account_key: NewAccessKey) -> DemoFleet:
         uids = {name: await self._add_user(name) for name in _USERS}
-        fleet = DemoFleet(
-            self._account, REGION, {"account": account_key}, uids, {}, self._start + FLIPS_AFTER_SECONDS
-        )
+        fleet = DemoFleet(self._account, REGION, {"account": account_key}, uids, {}, self._start + FLIPS_AFTER_SECONDS)
         for name in ("admin", "reader", "nobody"):
             fleet.keys[name] = await add_access_key(self._custody, self._account, self._author, time.time(), name)
         for name, policy in _POLICIES.items():
@@ -128,17 +127,19 @@ class _Filling:
     async def _add_cluster(self, fleet: DemoFleet, name: str) -> None:
         authority = make_ca(f"{name} client CA", self._start - 3 * _YEAR, 10 * 365)
         fleet.authorities[name] = authority
-        fields = ClusterFields(name=name, client_ca=authority.certificate)
+        fields = ClusterFields(
+            name=name, client_ca=authority.certificate, public_endpoint=f"https://{name}.example.com:6443"
+        )
         fleet.clusters[name] = await add_cluster(self._custody, self._account, self._author, time.time(), fields)
+        if name == _CLUSTERS[0]:
+            await import_signer(self._custody, self._account, self._author, time.time(), name, authority)
 
     async def _import(self, fleet: DemoFleet, wanted: Certificate) -> None:
         authority = fleet.authorities[wanted.cluster]
         if wanted.foreign_ca:
             authority = make_ca(f"{wanted.cluster} client CA", self._start - 3 * _YEAR, 10 * 365)
         begins, ends = self._start + wanted.begins, self._start + wanted.ends
-        pair = make_client_certificate(
-            authority, f"{fleet.uids[wanted.who]}-{begins}", ["system:users"], begins, ends
-        )
+        pair = make_client_certificate(authority, f"{fleet.uids[wanted.who]}-{begins}", ["system:users"], begins, ends)
         name = f"{wanted.who}@{wanted.cluster}.pem"
         rows = await import_credentials(
             self._custody,

@@ -16,6 +16,7 @@ from kubecustody.custody.installation import add_account, create_installation, o
 from kubecustody.custody.principals import NewAccessKey, add_access_key
 from kubecustody.custody.transport import make_transport
 from kubecustody.pki.sealing import RING_VARIABLE, KeyRing, Sealer, write_key_ring
+from kubecustody.pki.tls import HostUnusable, parse_hosts
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
 from kubecustody.store.sqlite import SQLiteStore
@@ -67,7 +68,16 @@ def init_command(
 
 def all_hosts(given: tuple[str, ...]) -> list[str]:
     """The hosts of the certificate: those given, and those that always mean this machine."""
-    return list(dict.fromkeys([*given, "localhost", "127.0.0.1", "::1", socket.gethostname()]))
+    return list(dict.fromkeys([*given, "localhost", "127.0.0.1", "::1", *_machine_name()]))
+
+
+def _machine_name() -> list[str]:
+    """This machine's name, where a certificate can name it: one with an underscore, say, cannot be."""
+    try:
+        parse_hosts([socket.gethostname()])
+    except HostUnusable:
+        return []
+    return [socket.gethostname()]
 
 
 def initialise(
@@ -143,9 +153,7 @@ async def _fill(
     store, custody = await open_custody(settings)
     try:
         author = Author(actor(), reason="kubecustody init")
-        account = await add_account(
-            custody, author, time.time(), name=name, region_id=region_id, account_id=account_id
-        )
+        account = await add_account(custody, author, time.time(), name=name, region_id=region_id, account_id=account_id)
         await make_transport(custody, settings, hosts, time.time())
         return await add_access_key(custody, account, author, time.time(), account)
     finally:

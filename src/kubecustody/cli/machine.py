@@ -23,7 +23,7 @@ data_dir_option = click.option(
     type=click.Path(file_okay=False, path_type=Path),
     help="Folder of the store (setting data_dir).",
 )
-account_option = click.option("--account", metavar="ID", help="Which account, where there are several.")
+account_option = click.option("--account", metavar="ACCOUNT", help="Id or name, where there are several.")
 reason_option = click.option("--reason", required=True, help="Why; it is kept with the event.")
 
 

@@ -45,11 +45,23 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output
         say(empty or "None.")
         return
     table = Table(*columns, header_style="bold", box=None, pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
     for row in listed:
         table.add_row(*(_cell(row.get(column)) for column in columns))
-    console().print(table)
+    out = console()
+    if out.measure(table).maximum <= out.width:
+        out.print(table)
+    else:
+        _print_blocks(out, listed, columns)
+
+
+def _print_blocks(out: Console, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """For a terminal that is too narrow: a block of lines for each row, so that nothing is cut or broken in two."""
+    width = max(map(len, columns))
+    for row in rows:
+        for column in columns:
+            if row.get(column) not in (None, "", [], ()):
+                out.print(Text(f"{column:<{width}}  ", style="bold") + _cell(row[column]), soft_wrap=True)
+        out.print()
 
 
 def _cell(value: Any) -> Text:
@@ -82,12 +94,12 @@ def inert_json(text: str) -> str:
 
 def say(text: str) -> None:
     """A line for a person, on standard output."""
-    console().print(Text(printable(text, keep="\n")))
+    console().print(Text(printable(text, keep="\n")), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """A line for a person, on standard error, so that what a program reads stays clean."""
-    console(stderr=True).print(Text(printable(text, keep="\n")))
+    console(stderr=True).print(Text(printable(text, keep="\n")), soft_wrap=True)
 
 
 def time_or_none(at: int | None) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, quote, urlsplit
 
-from kubecustody.catalogue.operations import API_VERSION, Operation
+from kubecustody.catalogue.model import API_VERSION, Operation
 from kubecustody.catalogue.shapes import Location, members_of
 from kubecustody.core.errors import OperatorError
 from kubecustody.signing.acs3 import sign_request
@@ -111,8 +111,10 @@ def _send(endpoint: Endpoint, method: str, target: str, headers: list[tuple[str,
         return Reply(response.status, response.headers.get("x-acs-request-id", ""), json.loads(content))
     except ssl.SSLCertVerificationError as error:
         raise CallFailed(
-            f"The certificate of {endpoint.url} is not trusted ({error.verify_message}). Name the root that "
-            "`kubecustody init` printed: --ca FILE or SSL_CERT_FILE=FILE."
+            f"The certificate of {endpoint.url} is not trusted ({error.verify_message})"
+            + (f" by {endpoint.ca_file}" if endpoint.ca_file else "")
+            + ". Name the root that `kubecustody init` printed, tls/root.pem in its data folder: --ca FILE or "
+            "SSL_CERT_FILE=FILE."
         ) from error
     except (OSError, http.client.HTTPException) as error:
         raise CallFailed(f"{endpoint.url} does not answer ({error or type(error).__name__}).") from error

@@ -3,10 +3,18 @@
     CustodyError
     ├── RequestError                 answered to a caller; the catalogue gives its code a status and a text
     │   ├── RequestMalformed         MalformedRequest
+    │   ├── ProtocolNeedsTls         InvalidProtocol.NeedSsl
     │   ├── ApiNotFound              InvalidApi.NotFound
     │   ├── MethodUnsupported        UnsupportedHTTPMethod
     │   ├── ParametersRefused        InvalidParameter
     │   ├── UserNotFound             EntityNotExist.User
+    │   ├── ClusterNotFound          ErrorClusterNotFound
+    │   ├── ClusterStateForbids      ErrorClusterState
+    │   ├── TooManyCredentials       QuotaExceeded.KubeConfig
+    │   ├── AuditNotReadable         ErrorAuditNotReadable
+    │   ├── CleanForbidden           ForbiddenCleanUserPermissions
+    │   ├── TaskNotFound             ErrorTaskNotFound
+    │   ├── BodyMalformed            ErrorJsonDecode
     │   ├── BodyTooLarge             RequestEntityTooLarge
     │   ├── BodyTooSlow              RequestTimeout
     │   ├── Throttled                Throttling.User
@@ -68,6 +76,13 @@ class RequestMalformed(RequestError):
 
 
 @dataclass(eq=False)
+class ProtocolNeedsTls(RequestError):
+    """Plain HTTP came from neither this machine nor a declared proxy."""
+
+    code: ClassVar[str] = "InvalidProtocol.NeedSsl"
+
+
+@dataclass(eq=False)
 class ApiNotFound(RequestError):
     """No operation has this path."""
 
@@ -98,6 +113,66 @@ class UserNotFound(RequestError):
 
     code: ClassVar[str] = "EntityNotExist.User"
     uid: str
+
+
+@dataclass(eq=False)
+class ClusterNotFound(RequestError):
+    """The account never had a cluster of this id."""
+
+    code: ClassVar[str] = "ErrorClusterNotFound"
+    cluster_id: str
+
+
+@dataclass(eq=False)
+class ClusterStateForbids(RequestError):
+    """What is asked cannot be done in this cluster as it is. `reason` says why and what to do."""
+
+    code: ClassVar[str] = "ErrorClusterState"
+    cluster_id: str
+    reason: str
+
+
+@dataclass(eq=False)
+class TooManyCredentials(RequestError):
+    """The person holds as many current credentials in this cluster as the limit allows."""
+
+    code: ClassVar[str] = "QuotaExceeded.KubeConfig"
+    uid: str
+    cluster_id: str
+    limit: int
+    oldest_fingerprint: str
+
+
+@dataclass(eq=False)
+class AuditNotReadable(RequestError):
+    """Whether somebody still uses a credential cannot be told: no audit log is connected."""
+
+    code: ClassVar[str] = "ErrorAuditNotReadable"
+    cluster_id: str
+
+
+@dataclass(eq=False)
+class CleanForbidden(RequestError):
+    """Nobody cleans the account, or themselves. `whom` says which."""
+
+    code: ClassVar[str] = "ForbiddenCleanUserPermissions"
+    whom: str
+
+
+@dataclass(eq=False)
+class TaskNotFound(RequestError):
+    """The account never had a task of this id."""
+
+    code: ClassVar[str] = "ErrorTaskNotFound"
+    task_id: str
+
+
+@dataclass(eq=False)
+class BodyMalformed(RequestError):
+    """The body is not the JSON that the operation takes. `reason` says where and what is wanted."""
+
+    code: ClassVar[str] = "ErrorJsonDecode"
+    reason: str
 
 
 @dataclass(eq=False)
@@ -138,7 +213,8 @@ class ServiceUnavailable(RequestError):
 class AccessDenied(RequestError):
     """No policy allows the call (`explicit` false), or one denies it (true).
 
-    principal_type is `SubUser` or `AssumedRoleUser`; `deciding_policy` names the policy of an explicit deny.
+    principal_type is `SubUser` or `AssumedRoleUser`; `deciding_policy` names the policy of an explicit deny;
+    account_only: no policy would help, since only the account itself may call it, or whom it delegated that to.
     """
 
     code: ClassVar[str] = "StatusForbidden"
@@ -149,6 +225,7 @@ class AccessDenied(RequestError):
     account_id: str
     explicit: bool
     deciding_policy: str | None = None
+    account_only: bool = False
 
 
 @dataclass(eq=False)

@@ -15,6 +15,7 @@ _UID = re.compile(r"[0-9]{1,32}")
 _LOGON_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w-]{0,62}")
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
 
 
@@ -43,6 +44,18 @@ def check_logon_name(name: str) -> str:
             "(those are uids)."
         )
     return name
+
+
+def check_email(email: str) -> str:
+    """An e-mail address, unchanged: it has an @, so that it is never mistaken for a name. Raises NameRefused."""
+    if not _EMAIL.fullmatch(email):
+        raise NameRefused(f"{email!r} is no e-mail address: something@somewhere, without blanks.")
+    return email
+
+
+def check_account_name(name: str) -> str:
+    """The name of an account, unchanged: as that of a user. Raises NameRefused."""
+    return check_logon_name(name)
 
 
 def check_cluster_name(name: str) -> str:

@@ -13,7 +13,7 @@ All of it reads the request's own snapshot, so a key that is disabled is refused
 from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
-from kubecustody.catalogue.operations import API_VERSION, Operation
+from kubecustody.catalogue.model import API_VERSION, Operation
 from kubecustody.core.errors import (
     AccessKeyInactive,
     AccessKeyNotFound,
@@ -22,6 +22,7 @@ from kubecustody.core.errors import (
     ServiceUnavailable,
     TimestampExpired,
 )
+from kubecustody.core.names import PrincipalKind
 from kubecustody.core.times import format_time
 from kubecustody.custody.installation import Custody
 from kubecustody.signing.acs3 import Claim, read_claim, verify_signature
@@ -44,6 +45,13 @@ class Caller(NamedTuple):
     iam_version: int
     cluster_count: int
     last_cluster_seq: int
+
+    @property
+    def actor(self) -> str:
+        """How events name the caller: the principal's ARN."""
+        if self.kind == PrincipalKind.ACCOUNT:
+            return f"acs:ram::{self.account_id}:root"
+        return f"acs:ram::{self.account_id}:{self.kind}/{self.uid}"
 
 
 class KeyLimit(Protocol):
@@ -76,16 +84,12 @@ class Authenticator:
         verify_signature(request, claim, self._secret(holder, claim.access_key_id))  # 4
         limit(claim.access_key_id)
         self._spend_nonce(claim, holder, now)  # 5
-        return Caller(
-            holder.account_id,
-            holder.uid,
-            holder.kind,
-            claim.access_key_id,
-            holder.region_id,
-            holder.iam_version,
-            holder.cluster_count,
-            holder.last_cluster_seq,
-        )
+        return _caller(holder, claim.access_key_id)
+
+    async def confirm(self, tx: Transaction, caller: Caller) -> Caller:
+        """The caller as their account stands in this later snapshot. Raises AccessKeyNotFound, AccessKeyInactive."""
+        holder = _check_alive(caller.access_key_id, await find_key_holder(tx, caller.access_key_id))
+        return _caller(holder, caller.access_key_id)
 
     def _refuse_unvouched(self, claim: Claim, now: float) -> None:
         if claim.signed_at < self._nonces.refuse_before:
@@ -111,6 +115,19 @@ class Authenticator:
             raise NonceUsed(claim.nonce)
         if verdict is Verdict.FULL:
             raise ServiceUnavailable("the record of nonces is full (setting nonce_slots)", retry_after_ms=60_000)
+
+
+def _caller(holder: KeyHolder, access_key_id: str) -> Caller:
+    return Caller(
+        holder.account_id,
+        holder.uid,
+        holder.kind,
+        access_key_id,
+        holder.region_id,
+        holder.iam_version,
+        holder.cluster_count,
+        holder.last_cluster_seq,
+    )
 
 
 def _check_alive(access_key_id: str, holder: KeyHolder | None) -> KeyHolder:

@@ -42,6 +42,7 @@ class Change:
     counters: Counters
     _events: list[Event] = field(default_factory=list)
     _iam: bool = False
+    _credentials: int = 0
 
     @property
     def at(self) -> int:
@@ -75,6 +76,11 @@ class Change:
                 json.dumps(details or {}, separators=(",", ":"), sort_keys=True),
             )
         )
+
+    def take_credential_number(self) -> int:
+        """The number for the next credential that this change records."""
+        self._credentials += 1
+        return self.counters.last_credential_no + self._credentials
 
     def touch_permissions(self) -> None:
         """Say that principals, keys, groups or policies change, so that nothing remembered of them is used again."""

@@ -21,6 +21,7 @@ from kubecustody.store.installation import find_account
 from kubecustody.store.transactions import Transaction
 
 _LISTED_AT_ONCE = 500
+_NAMESAKES = 100
 _LAST_SEQ = 2**62
 
 
@@ -38,6 +39,7 @@ class ClusterFields:
     private_endpoint: str | None = None
     tls_server_name: str | None = None
     proxy_url: str | None = None
+    attest_on_clean: bool | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -76,6 +78,7 @@ async def add_cluster(
     name = fields.name
 
     async def work(unit: Change) -> None:
+        await _check_name_is_free(unit.tx, account_id, name)
         account = await find_account(unit.tx, account_id)
         if await stored.was_purged(unit.tx, account_id, new_id):
             raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
@@ -87,14 +90,25 @@ async def add_cluster(
             await stored.add_cluster(unit.tx, account_id, seq, new_id, name, told_state, details)
         except AlreadyThere as error:
             raise OperatorError(f"There is a cluster {new_id} already. Give another id, or none.") from error
-        unit.record("cluster_added", cluster_seq=seq, subject=f"cluster/{new_id}", details={"told_state": told_state})
+        unit.record(
+            "cluster_added",
+            cluster_seq=seq,
+            subject=f"cluster/{new_id}",
+            details={"name": name, "told_state": told_state},
+        )
         if fields.client_ca is not None:
             cluster = await stored.find_cluster_by_seq(unit.tx, account_id, seq)
             if cluster is not None:
-                await _trust(unit, cluster, fields.client_ca)
+                await trust_bundle(unit, cluster, fields.client_ca)
 
     await change(custody.store, account_id, author, now, work)
     return new_id
+
+
+async def _check_name_is_free(tx: Transaction, account_id: str, name: str) -> None:
+    for other in await stored.list_clusters_by_name(tx, account_id, name, _NAMESAKES):
+        if other.deleted_at is None:
+            raise OperatorError(f"There is a cluster called {name} already ({other.cluster_id}). Give another name.")
 
 
 def _details(before: ClusterDetails, fields: ClusterFields) -> ClusterDetails:
@@ -127,8 +141,14 @@ async def set_cluster(
         if cluster.deleted_at is not None:
             raise OperatorError(f"{which} is deleted; its fields are changed no more.")
         if fields.name is not None and fields.name != cluster.name:
+            await _check_name_is_free(unit.tx, account_id, fields.name)
             await stored.set_cluster_name(unit.tx, account_id, cluster.seq, fields.name)
-            unit.record("cluster_renamed", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
+            unit.record(
+                "cluster_renamed",
+                cluster_seq=cluster.seq,
+                subject=f"cluster/{cluster.cluster_id}",
+                details={"before": cluster.name, "name": fields.name},
+            )
         if fields.told_state is not None and fields.told_state != cluster.told_state:
             await stored.set_cluster_told_state(unit.tx, account_id, cluster.seq, fields.told_state)
             unit.record(
@@ -140,13 +160,26 @@ async def set_cluster(
         before = await stored.find_cluster_details(unit.tx, account_id, cluster.seq)
         if before is not None and (after := _details(before, fields)) != before:
             await stored.set_cluster_details(unit.tx, account_id, cluster.seq, after)
-            unit.record("cluster_details_changed", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
-        return await _trust(unit, cluster, fields.client_ca) if fields.client_ca is not None else None
+            unit.record(
+                "cluster_details_changed",
+                cluster_seq=cluster.seq,
+                subject=f"cluster/{cluster.cluster_id}",
+                details={name: new for name, new in after._asdict().items() if new != getattr(before, name)},
+            )
+        if before is not None and fields.attest_on_clean not in (None, bool(before.attest_on_clean)):
+            await stored.set_attest_on_clean(unit.tx, account_id, cluster.seq, on=bool(fields.attest_on_clean))
+            unit.record(
+                "attest_on_clean_set",
+                cluster_seq=cluster.seq,
+                subject=f"cluster/{cluster.cluster_id}",
+                details={"on": bool(fields.attest_on_clean)},
+            )
+        return await trust_bundle(unit, cluster, fields.client_ca) if fields.client_ca is not None else None
 
     return await change(custody.store, account_id, author, now, work)
 
 
-async def _trust(unit: Change, cluster: Cluster, client_ca: bytes) -> TrustChange | None:
+async def trust_bundle(unit: Change, cluster: Cluster, client_ca: bytes) -> TrustChange | None:
     """Put a bundle in force and judge every certificate of the cluster by it; None where it is in force already."""
     bundle = load_bundle(client_ca)
     before = await stored.find_trust_bundle(unit.tx, unit.account_id, cluster.seq, cluster.trust_epoch)
@@ -207,7 +240,9 @@ async def get_cluster(tx: Transaction, account_id: str, which: str) -> Cluster:
     found = await stored.find_cluster(tx, account_id, which)
     if found is not None:
         return found
-    named = await stored.list_clusters_by_name(tx, account_id, which, 10)
+    namesakes = await stored.list_clusters_by_name(tx, account_id, which, _NAMESAKES)
+    # A deleted one gives way to a living namesake.
+    named = [cluster for cluster in namesakes if cluster.deleted_at is None] or namesakes
     if not named:
         raise OperatorError(f"There is no cluster {which!r}. `kubecustody admin clusters list` shows them.")
     if len(named) > 1:

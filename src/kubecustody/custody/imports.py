@@ -14,8 +14,8 @@ from kubecustody.custody.principals import get_named
 from kubecustody.custody.verdicts import Chain, find_holder, join_chain, load_trust
 from kubecustody.kubeconfig.candidates import Candidate
 from kubecustody.pki.certificates import Certificate
-from kubecustody.pki.subjects import MASTERS_GROUP, remarkable_groups
-from kubecustody.pki.trust import Verdict, assess
+from kubecustody.pki.subjects import MASTERS_GROUP, parse_common_name, remarkable_groups
+from kubecustody.pki.trust import TrustCode, Verdict, assess
 from kubecustody.store.credentials import (
     KnownCredential,
     NewCredential,
@@ -95,6 +95,9 @@ async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candid
     leaf = candidate.leaf
     if leaf is None:
         return ImportRow(candidate.label, Outcome.REFUSED, "", "", "", "", (candidate.refusal or "",))
+    if leaf.fingerprint in {member.fingerprint for member in place.bundle}:
+        remark = f"It is a CA that {place.cluster.name} trusts for client certificates, and no client's certificate."
+        return _row(candidate, leaf, Outcome.REFUSED, "", "", (remark,))
     chain = Chain(leaf, candidate.intermediates)
     verdict = assess(leaf, candidate.intermediates, place.bundle)
     try:
@@ -112,7 +115,13 @@ async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candid
         cluster_seq=place.cluster.seq,
         subject=f"credential/{leaf.fingerprint_hex}",
         occurred_at=leaf.not_before,
-        details={"verdict": verdict.code, "not_after": leaf.not_after, "trust_epoch": new.trust_epoch},
+        details={
+            "verdict": verdict.code,
+            "not_after": leaf.not_after,
+            "vouched_until": new.vouched_until,
+            "masters": new.masters,
+            "trust_epoch": new.trust_epoch,
+        },
     )
     remarks = (*candidate.remarks, *_remarks(leaf, verdict, uid))
     remarks += await _keep_key(custody, unit, place, candidate, leaf, number)
@@ -162,13 +171,24 @@ async def _take_known(
 ) -> ImportRow:
     """A certificate that is recorded already: at most it gets a holder or a better chain, or its key is kept."""
     subject = f"credential/{leaf.fingerprint_hex}"
-    uid, remarks, vouched_until = known.uid or new.uid, candidate.remarks, known.vouched_until
+    verdict = assess(leaf, candidate.intermediates, place.bundle)
+    proven = await find_holder(unit.tx, unit.account_id, leaf, verdict)
+    uid, remarks, vouched_until = proven or known.uid or new.uid, candidate.remarks, known.vouched_until
     if uid != known.uid:
         await set_holder(unit.tx, unit.account_id, known.credential_no, uid)
-        unit.record("credential_matched", uid=uid, cluster_seq=place.cluster.seq, subject=subject)
-        remarks += (f"It was nobody's before; it is {uid}'s now.",)
+        unit.record(
+            "credential_matched",
+            uid=uid,
+            cluster_seq=place.cluster.seq,
+            subject=subject,
+            details={"before": known.uid},
+        )
+        if known.uid:
+            await update_holding(unit.tx, unit.account_id, known.uid, place.cluster.seq, place.cluster.trust_epoch)
+        before = f"{known.uid}'s" if known.uid else "nobody's"
+        remarks += (f"It was {before} before; it is {uid}'s now.",)
     elif place.holder is not None and uid != place.holder:
-        remarks += (f"It is recorded as {uid}'s, and stays so.",)
+        remarks += (f"It is recorded as {uid}'s, and stays so; `kubecustody admin credentials assign` changes that.",)
     if new.vouched_until is not None and (vouched_until is None or vouched_until < new.vouched_until):
         vouched_until = new.vouched_until
         await set_chain(unit.tx, unit.account_id, known.credential_no, new.chain)
@@ -195,6 +215,13 @@ async def _keep_key(
 
 def _remarks(leaf: Certificate, verdict: Verdict, uid: str) -> tuple[str, ...]:
     remarks = [] if verdict.vouched else [verdict.reason]
+    if verdict.code == TrustCode.NO_CLIENT_CA:
+        remarks.append("Give it: `kubecustody admin clusters set CLUSTER --client-ca FILE`.")
+    if leaf.is_ca:
+        remarks.append("It is a CA certificate; is it a client's at all?")
+    named = parse_common_name(leaf.common_name or "")
+    if verdict.vouched and named and uid and named != uid:
+        remarks.append(f"Its common name says {named}, whom this account does not know.")
     if not uid:
         remarks.append("Its holder is not known: say whose it is with --holder.")
     remarks += [
@@ -227,9 +254,7 @@ class ListedCredential(NamedTuple):
     fingerprint: str
 
 
-async def list_credentials(
-    custody: Custody, account_id: str, which_cluster: str, now: float
-) -> list[ListedCredential]:
+async def list_credentials(custody: Custody, account_id: str, which_cluster: str, now: float) -> list[ListedCredential]:
     """Every credential of a cluster with its own state at `now`."""
 
     async def work(tx: Transaction) -> list[ListedCredential]:
@@ -246,3 +271,52 @@ async def list_credentials(
         ]
 
     return await custody.store.read(work)
+
+
+async def assign_holder(
+    custody: Custody, account_id: str, author: Author, now: float, *, which_cluster: str, fingerprint: str, holder: str
+) -> str:
+    """Say whose an imported credential is, where that was told wrongly or not at all; the uid of the holder.
+
+    Refused where the chain holds and the common name proves another holder.
+    """
+
+    async def work(unit: Change) -> str:
+        cluster = await get_cluster(unit.tx, account_id, which_cluster)
+        uid = (await get_named(unit.tx, account_id, holder)).uid
+        known = await find_known(unit.tx, account_id, cluster.seq, parse_fingerprint(fingerprint))
+        if known is None:
+            raise OperatorError(
+                f"{which_cluster} has no credential of this fingerprint. "
+                f"`kubecustody admin credentials list --cluster {cluster.cluster_id}` shows them."
+            )
+        if known.vouched_until is not None and parse_common_name(known.common_name) == known.uid:
+            raise OperatorError(f"Its common name proves that it is {known.uid}'s; that is not changed.")
+        if uid != known.uid:
+            await set_holder(unit.tx, account_id, known.credential_no, uid)
+            unit.record(
+                "credential_assigned",
+                uid=uid,
+                cluster_seq=cluster.seq,
+                subject=f"credential/{fingerprint.lower()}",
+                details={"before": known.uid},
+            )
+            for one in filter(None, (known.uid, uid)):
+                await update_holding(unit.tx, account_id, one, cluster.seq, cluster.trust_epoch)
+        return uid
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+def parse_fingerprint(text: str) -> bytes:
+    """The 32 bytes of a fingerprint in hex, with or without colons, in either case. Raises OperatorError."""
+    try:
+        fingerprint = bytes.fromhex(text.replace(":", ""))
+    except ValueError:
+        fingerprint = b""
+    if len(fingerprint) != 32:
+        raise OperatorError(
+            "A fingerprint is the SHA-256 of the DER certificate, 64 hex digits: "
+            "openssl x509 -in FILE -noout -fingerprint -sha256"
+        )
+    return fingerprint

@@ -9,7 +9,7 @@ from uuid import UUID
 from kubecustody import __version__
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.events import first_hash
-from kubecustody.core.names import PrincipalKind
+from kubecustody.core.names import PrincipalKind, check_account_name, fold_name
 from kubecustody.custody.changes import Author, Change, change_within
 from kubecustody.pki.sealing import (
     KeyRing,
@@ -20,7 +20,7 @@ from kubecustody.pki.sealing import (
     write_key_ring,
 )
 from kubecustody.settings import Settings
-from kubecustody.store import credentials, installation, principals
+from kubecustody.store import credentials, installation, issuing, principals
 from kubecustody.store.migrations import check_schema, create_store
 from kubecustody.store.sqlite import SQLiteStore, check_private
 from kubecustody.store.transactions import Store, Transaction
@@ -43,15 +43,27 @@ class Custody:
     store: Store
     sealer: Sealer
     load_ring: Callable[[], KeyRing]
+    settings: Settings
     random_bytes: RandomBytes = os.urandom
 
     def open_access_key_secret(self, account_id: str, access_key_id: str, sealed: bytes) -> bytes:
         """The secret of an access key. Raises SealBroken, KeyRingUnusable."""
+        return self._open(sealed, "access_keys", "sealed_secret", account_id, access_key_id)
+
+    def open_private_key(self, account_id: str, credential_no: int, sealed: bytes) -> bytes:
+        """The private key of a credential, PEM. Raises SealBroken, KeyRingUnusable."""
+        return self._open(sealed, "private_keys", "sealed", account_id, str(credential_no))
+
+    def open_signer_key(self, account_id: str, cluster_seq: int, signer_no: int, sealed: bytes) -> bytes:
+        """The key of a CA, PEM. Raises SealBroken, KeyRingUnusable."""
+        return self._open(sealed, "signers", "sealed_key", account_id, f"{cluster_seq}/{signer_no}")
+
+    def _open(self, sealed: bytes, table: str, column: str, account_id: str, row_id: str) -> bytes:
         try:
-            return open_access_key_secret(self.sealer, account_id, access_key_id, sealed)
+            return self.sealer.open(sealed, table=table, column=column, account_id=account_id, row_id=row_id)
         except KeyVersionMissing:
             self.sealer = replace(self.sealer, ring=self.load_ring())
-            return open_access_key_secret(self.sealer, account_id, access_key_id, sealed)
+            return self.sealer.open(sealed, table=table, column=column, account_id=account_id, row_id=row_id)
 
 
 def seal_key_check(sealer: Sealer) -> bytes:
@@ -89,7 +101,7 @@ async def open_custody(settings: Settings, *, random_bytes: RandomBytes = os.ura
     except BaseException:
         store.close()
         raise
-    return store, Custody(store, sealer, load_ring, random_bytes)
+    return store, Custody(store, sealer, load_ring, settings, random_bytes)
 
 
 async def _check_ring(store: Store, load_ring: Callable[[], KeyRing], settings: Settings) -> Sealer:
@@ -111,6 +123,7 @@ async def add_account(
     custody: Custody, author: Author, now: float, *, name: str, region_id: str, account_id: str | None = None
 ) -> str:
     """A new account with its own principal; its id (16 digits, the first 1)."""
+    check_account_name(name)
     new_id = account_id or "1" + random_digits(custody.random_bytes, 15)
     if not (new_id.isdecimal() and new_id.isascii() and 1 <= len(new_id) <= 32):
         raise OperatorError(f"{new_id!r} cannot be an account's id: it must be 1 to 32 digits.")
@@ -118,6 +131,8 @@ async def add_account(
     async def work(tx: Transaction) -> None:
         if await installation.find_account(tx, new_id) is not None:
             raise OperatorError(f"There is an account {new_id} already. Give another id, or none.")
+        if any(fold_name(name) == fold_name(other.name) for other in await installation.list_accounts(tx)):
+            raise OperatorError(f"There is an account called {name} already. Give another name.")
         account = installation.Account(new_id, name, region_id, int(now), 0)
         await installation.add_account(tx, account, first_hash(new_id))
         await principals.add_principal(tx, new_id, new_id, PrincipalKind.ACCOUNT, int(now))
@@ -136,7 +151,7 @@ async def list_accounts(custody: Custody) -> list[installation.Account]:
 
 
 async def get_account(custody: Custody, account_id: str | None) -> installation.Account:
-    """The account of this id; without one, the only account there is. Raises OperatorError."""
+    """The account of this id or name; without one, the only account there is. Raises OperatorError."""
     accounts = await list_accounts(custody)
     if account_id is None:
         if len(accounts) == 1:
@@ -145,7 +160,7 @@ async def get_account(custody: Custody, account_id: str | None) -> installation.
             raise OperatorError("There is no account. `kubecustody admin accounts add NAME` makes one.")
         raise OperatorError(f"There are {len(accounts)} accounts; say which: --account ID.")
     for account in accounts:
-        if account.account_id == account_id:
+        if account.account_id == account_id or fold_name(account.name) == fold_name(account_id):
             return account
     raise OperatorError(f"There is no account {account_id}. `kubecustody admin accounts list` shows them.")
 
@@ -222,26 +237,34 @@ async def _reseal_account(tx: Transaction, account_id: str, old: Sealer, new: Se
         await principals.set_sealed_secret(
             tx, account_id, access_key_id, seal_access_key_secret(new, account_id, access_key_id, secret)
         )
+    signers = await issuing.list_sealed_signers(tx, account_id)
+    for cluster_seq, number, sealed in signers:
+        row = f"{cluster_seq}/{number}"
+        plain = old.open(sealed, table="signers", column="sealed_key", account_id=account_id, row_id=row)
+        resealed = seal_signer_key(new, account_id, cluster_seq, number, plain)
+        await issuing.set_sealed_signer(tx, account_id, cluster_seq, number, resealed)
     private = await credentials.list_sealed_private_keys(tx, account_id)
     for number, sealed in private:
         plain = old.open(sealed, table="private_keys", column="sealed", account_id=account_id, row_id=number)
         resealed = seal_private_key(new, account_id, number, plain)
         await credentials.set_sealed_private_key(tx, account_id, number, resealed)
-    return len(keys) + len(private)
+    return len(keys) + len(signers) + len(private)
 
 
 def seal_access_key_secret(sealer: Sealer, account_id: str, access_key_id: str, secret: bytes) -> bytes:
     """The sealed form of an access key's secret."""
-    return sealer.seal(
-        secret, table="access_keys", column="sealed_secret", account_id=account_id, row_id=access_key_id
-    )
+    return sealer.seal(secret, table="access_keys", column="sealed_secret", account_id=account_id, row_id=access_key_id)
 
 
 def open_access_key_secret(sealer: Sealer, account_id: str, access_key_id: str, sealed: bytes) -> bytes:
     """The secret of an access key. Raises SealBroken."""
-    return sealer.open(
-        sealed, table="access_keys", column="sealed_secret", account_id=account_id, row_id=access_key_id
-    )
+    return sealer.open(sealed, table="access_keys", column="sealed_secret", account_id=account_id, row_id=access_key_id)
+
+
+def seal_signer_key(sealer: Sealer, account_id: str, cluster_seq: int, signer_no: int, key: bytes) -> bytes:
+    """The sealed form of a CA's key."""
+    row = f"{cluster_seq}/{signer_no}"
+    return sealer.seal(key, table="signers", column="sealed_key", account_id=account_id, row_id=row)
 
 
 def seal_private_key(sealer: Sealer, account_id: str, credential_no: int, key: bytes) -> bytes:

@@ -2,14 +2,18 @@
 
 import math
 
-from kubecustody.catalogue.operations import (
+from kubecustody.catalogue.states import (
+    ClusterKubeConfigState,
+    ListClusterKubeconfigStatesInput,
+    ListClusterKubeconfigStatesOutput,
     ListUserKubeConfigStatesInput,
     ListUserKubeConfigStatesOutput,
     LiveCredential,
     Page,
     UserKubeConfigState,
 )
-from kubecustody.core.errors import UserNotFound
+from kubecustody.core.errors import ClusterNotFound, UserNotFound
+from kubecustody.core.names import PrincipalKind
 from kubecustody.core.paging import PageRequest
 from kubecustody.core.states import (
     CertState,
@@ -22,17 +26,20 @@ from kubecustody.core.states import (
 )
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller
+from kubecustody.store.clusters import find_cluster
 from kubecustody.store.credentials import find_newest_removal
 from kubecustody.store.fleet import (
     HeldCredential,
     ListedCluster,
     Observation,
+    count_live,
     find_newest_credential,
     list_clusters,
     list_holdings,
     list_observations,
     list_unended,
 )
+from kubecustody.store.issuing import HolderRow, list_holders
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Transaction
 
@@ -82,6 +89,41 @@ async def list_user_kubeconfig_states(
     return ListUserKubeConfigStatesOutput(states, page)
 
 
+async def list_cluster_kubeconfig_states(
+    tx: Transaction, caller: Caller, request: ListClusterKubeconfigStatesInput, now: float
+) -> ListClusterKubeconfigStatesOutput:
+    """One page of the people who hold a kubeconfig of a cluster. Raises ClusterNotFound."""
+    cluster = await find_cluster(tx, caller.account_id, request.cluster_id)
+    if cluster is None:
+        raise ClusterNotFound(request.cluster_id)
+    rows = []
+    for holder in await list_holders(tx, caller.account_id, cluster.seq):
+        state, expires_at = state_of_row(holder.holding, cluster.trust_epoch, now)
+        if state not in (CertState.REMOVED, CertState.UNISSUED) and not request.cloud_service_kube_config:
+            rows.append(_holder_row(holder, state, expires_at))
+    page = PageRequest(request.page_number, request.page_size)
+    return ListClusterKubeconfigStatesOutput(
+        rows[page.offset : page.offset + page.size], Page(request.page_number, request.page_size, len(rows))
+    )
+
+
+_ACCOUNT_TYPES = {PrincipalKind.ACCOUNT: "RootAccount", PrincipalKind.USER: "RamUser", PrincipalKind.ROLE: "RamRole"}
+
+
+def _holder_row(holder: HolderRow, state: CertState, expires_at: int | None) -> ClusterKubeConfigState:
+    account_state = "Deleted" if holder.deleted_at else "InActive" if holder.disabled_at else "Active"
+    return ClusterKubeConfigState(
+        account_id=holder.uid,
+        account_name=holder.name or holder.uid,
+        account_display_name=holder.display_name or holder.uid,
+        account_type=_ACCOUNT_TYPES[PrincipalKind(holder.kind)],
+        account_state=account_state,
+        cert_expire_time="" if expires_at is None else format_time(expires_at),
+        cert_state=state,
+        revokable=state is not CertState.EXPIRED,
+    )
+
+
 # --- detail=true
 
 
@@ -93,15 +135,16 @@ async def _add_details(
     states: list[UserKubeConfigState],
     now: float,
 ) -> None:
-    first, last = clusters[0].seq, clusters[-1].seq
-    seen = await list_observations(tx, account_id, first, last)
-    unended = await list_unended(tx, account_id, uid, first, last, math.ceil(now))
-    held: dict[int, list[HeldCredential]] = {}
-    for credential in unended:
-        held.setdefault(credential.cluster_seq, []).append(credential)
+    seen = await list_observations(tx, account_id, clusters[0].seq, clusters[-1].seq)
+    at = math.ceil(now)
     for cluster, state in zip(clusters, states, strict=True):
-        _fill(state, cluster, seen.get(cluster.seq), held.get(cluster.seq, []), now)
-        await _explain(tx, account_id, uid, cluster, state, held.get(cluster.seq, []), now)
+        held: list[HeldCredential] = []
+        if state.cert_state is not CertState.UNISSUED:
+            held = await list_unended(tx, account_id, uid, cluster.seq, at, MOST_LIVE_CREDENTIALS)
+        _fill(state, cluster, seen.get(cluster.seq), held, now)
+        if len(held) >= MOST_LIVE_CREDENTIALS:
+            state.live_credential_count = await count_live(tx, account_id, uid, cluster.seq, at)
+        await _explain(tx, account_id, uid, cluster, state, held, now)
 
 
 def _fill(

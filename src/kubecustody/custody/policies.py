@@ -1,9 +1,9 @@
 """Policies: storing them, attaching them, and what they say about a caller."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kubecustody.catalogue.operations import Operation
+from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.policies import builtin_documents, builtin_policies
 from kubecustody.core.errors import AccessDenied, OperatorError
 from kubecustody.core.names import PrincipalKind, check_policy_name, fold_name
@@ -163,21 +163,24 @@ class Authoriser:
     """
 
     def __init__(self) -> None:
-        self._remembered: dict[tuple[str, str, int, str], Decision] = {}
+        self._remembered: dict[tuple[str, str, int, str, str], Decision] = {}
 
-    async def authorise(self, tx: Transaction, caller: Caller, operation: Operation) -> None:
-        """Raise AccessDenied unless the caller may do this operation."""
+    async def authorise(
+        self, tx: Transaction, caller: Caller, operation: Operation, path_values: Mapping[str, bytes]
+    ) -> None:
+        """Raise AccessDenied unless the caller may do this operation on the resource that the path names."""
         if caller.kind == PrincipalKind.ACCOUNT:
             return
-        resource = operation.resource.format(region_id=caller.region_id, account_id=caller.account_id)
-        key = (caller.account_id, caller.uid, caller.iam_version, operation.name)
+        values = {name: value.decode("utf-8", "replace") for name, value in path_values.items()}
+        resource = operation.resource.format(region_id=caller.region_id, account_id=caller.account_id, **values)
+        key = (caller.account_id, caller.uid, caller.iam_version, operation.name, resource)
         decision = self._remembered.get(key)
         if decision is None:
             decision = await self._decide(tx, caller, operation, resource)
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
             self._remembered[key] = decision
-        if not decision.allowed:
+        if not decision.allowed or operation.account_only:
             raise AccessDenied(
                 action=operation.action_names[0],
                 resource=resource,
@@ -186,6 +189,7 @@ class Authoriser:
                 account_id=caller.account_id,
                 explicit=decision.explicit,
                 deciding_policy=decision.policy,
+                account_only=operation.account_only and decision.allowed,
             )
 
     async def _decide(self, tx: Transaction, caller: Caller, operation: Operation, resource: str) -> Decision:

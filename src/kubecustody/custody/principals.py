@@ -3,11 +3,12 @@
 from typing import NamedTuple
 
 from kubecustody.core.errors import OperatorError
-from kubecustody.core.names import PrincipalKind, check_logon_name, fold_name, is_uid
+from kubecustody.core.names import PrincipalKind, check_email, check_logon_name, fold_name, is_uid
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.installation import Custody, random_digits, random_letters, seal_access_key_secret
 from kubecustody.store import principals
 from kubecustody.store.errors import AlreadyThere
+from kubecustody.store.installation import find_account
 from kubecustody.store.principals import AccessKey, Principal
 from kubecustody.store.transactions import Transaction
 
@@ -40,6 +41,8 @@ async def add_principal(
 ) -> str:
     """A new user or role; its uid (18 digits, the first 2 or 3, unless one is given)."""
     check_logon_name(name)
+    if email:
+        check_email(email)
     new_uid = uid or _FIRST_DIGIT[kind] + random_digits(custody.random_bytes, 17)
     if not is_uid(new_uid):
         raise OperatorError(f"{new_uid!r} cannot be a uid: it must be 1 to 32 digits.")
@@ -71,9 +74,12 @@ async def add_principal(
 
 
 async def find_named(tx: Transaction, account_id: str, who: str) -> Principal | None:
-    """The principal of this uid, name or e-mail address, deleted or not."""
+    """The principal of this uid, name or e-mail address, deleted or not; the account by its name too."""
     if is_uid(who):
         return await principals.find_principal(tx, account_id, who)
+    account = await find_account(tx, account_id)
+    if account is not None and fold_name(account.name) == fold_name(who):
+        return await principals.find_principal(tx, account_id, account_id)
     return await principals.find_principal_by_name(tx, account_id, fold_name(who))
 
 
@@ -240,9 +246,7 @@ async def set_access_key_disabled(
     await change(custody.store, account_id, author, now, work)
 
 
-async def delete_access_key(
-    custody: Custody, account_id: str, author: Author, now: float, access_key_id: str
-) -> None:
+async def delete_access_key(custody: Custody, account_id: str, author: Author, now: float, access_key_id: str) -> None:
     """Delete an access key for good."""
 
     async def work(unit: Change) -> None:

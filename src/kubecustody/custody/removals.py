@@ -11,6 +11,7 @@ from kubecustody.core.errors import OperatorError
 from kubecustody.core.states import RemovedBy
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.clusters import get_cluster
+from kubecustody.custody.imports import parse_fingerprint
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.principals import get_named
 from kubecustody.store.clusters import find_observation
@@ -59,7 +60,7 @@ async def attest_removal(
                 f"{which_cluster} can be reached: removal there is proved by the cluster, not attested."
             )
         return [
-            await _attest(unit, cluster, owned) for owned in await _select(unit.tx, account_id, cluster, selection)
+            await attest_one(unit, cluster, owned) for owned in await _select(unit.tx, account_id, cluster, selection)
         ]
 
     return await change(custody.store, account_id, author, now, work)
@@ -87,7 +88,7 @@ def _check_reason(author: Author) -> None:
 
 async def _select(tx: Transaction, account_id: str, cluster: Cluster, selection: Selection) -> list[OwnedCredential]:
     if sum(value is not None for value in selection) != 1:
-        raise OperatorError("Say which credentials: one of a fingerprint, a serial, or a user.")
+        raise OperatorError("Say which credentials: one of --fingerprint, --serial or --user.")
     if selection.user is not None:
         uid = (await get_named(tx, account_id, selection.user)).uid
         chosen = [owned for owned in await list_all_in_cluster(tx, account_id, cluster.seq) if owned.uid == uid]
@@ -110,18 +111,13 @@ async def _numbers(tx: Transaction, account_id: str, cluster: Cluster, selection
     if selection.serial is not None:
         serial = selection.serial.replace(":", "").lower().lstrip("0") or "0"
         return await list_numbers_by_serial(tx, account_id, cluster.seq, serial)
-    try:
-        fingerprint = bytes.fromhex((selection.fingerprint or "").replace(":", ""))
-    except ValueError:
-        raise OperatorError(
-            "A fingerprint is the SHA-256 of the DER certificate, 64 hex digits: "
-            "openssl x509 -in FILE -noout -fingerprint -sha256"
-        ) from None
+    fingerprint = parse_fingerprint(selection.fingerprint or "")
     known = await find_known(tx, account_id, cluster.seq, fingerprint)
     return [known.credential_no] if known else []
 
 
-async def _attest(unit: Change, cluster: Cluster, owned: OwnedCredential) -> AttestedRow:
+async def attest_one(unit: Change, cluster: Cluster, owned: OwnedCredential, reason: str | None = None) -> AttestedRow:
+    """Mark one credential as removed on the author's word, with the author's reason unless another is given."""
     facts, fingerprint = owned.held.facts, _fingerprint(owned)
     if facts.removed_at is not None:
         return AttestedRow(fingerprint, owned.uid, False, f"is Removed already ({facts.removed_by})")
@@ -134,7 +130,7 @@ async def _attest(unit: Change, cluster: Cluster, owned: OwnedCredential) -> Att
         )
     requested_at = unit.at if facts.removal_requested_at is None else facts.removal_requested_at
     await set_removed(unit.tx, unit.account_id, facts.number, unit.at, RemovedBy.ATTESTED, requested_at)
-    await _append(unit, cluster, owned, "attested", "removal_attested")
+    await _append(unit, cluster, owned, "attested", "removal_attested", reason)
     return AttestedRow(fingerprint, owned.uid, True, "is Removed, attested")
 
 
@@ -147,9 +143,11 @@ async def _withdraw(unit: Change, cluster: Cluster, owned: OwnedCredential) -> A
     return AttestedRow(fingerprint, owned.uid, True, "is no longer attested as removed")
 
 
-async def _append(unit: Change, cluster: Cluster, owned: OwnedCredential, kind: str, event: str) -> None:
+async def _append(
+    unit: Change, cluster: Cluster, owned: OwnedCredential, kind: str, event: str, reason: str | None = None
+) -> None:
     evidence = json.dumps({"kind": "attestation"})
-    removal = Removal(kind, unit.author.actor, unit.author.reason, evidence, unit.at)
+    removal = Removal(kind, unit.author.actor, reason or unit.author.reason, evidence, unit.at)
     await add_removal(unit.tx, unit.account_id, owned.held.facts.number, removal)
     unit.record(event, uid=owned.uid, cluster_seq=cluster.seq, subject=f"credential/{_fingerprint(owned)}")
     if owned.uid:

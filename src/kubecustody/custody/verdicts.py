@@ -63,6 +63,7 @@ async def judge_cluster_anew(unit: Change, cluster: Cluster, bundle: Sequence[Ce
         verdicts = [await _judge(unit, cluster, stored, bundle) for stored in chains]
         await set_verdicts(unit.tx, unit.account_id, verdicts)
         holders.update(verdict[1] for verdict in verdicts)
+        holders.update(stored.uid for stored in chains)
         judged += len(chains)
         after = chains[-1].credential_no
     for uid in sorted(holders - {""}):
@@ -75,13 +76,15 @@ async def _judge(
 ) -> tuple[int, str, int | None, int, str, bool]:
     chain = split_chain(stored.chain)
     verdict = assess(chain.leaf, chain.intermediates, bundle)
-    uid = stored.uid or await find_holder(unit.tx, unit.account_id, chain.leaf, verdict)
-    if uid and not stored.uid:
+    # What the chain proves stands above what somebody said while it proved nothing.
+    uid = await find_holder(unit.tx, unit.account_id, chain.leaf, verdict) or stored.uid
+    subject = f"credential/{chain.leaf.fingerprint_hex}"
+    if uid != stored.uid:
         unit.record(
-            "credential_matched",
-            uid=uid,
-            cluster_seq=cluster.seq,
-            subject=f"credential/{chain.leaf.fingerprint_hex}",
+            "credential_matched", uid=uid, cluster_seq=cluster.seq, subject=subject, details={"before": stored.uid}
         )
+    after = {"verdict": verdict.code, "vouched_until": verdict.chain_ends_at}
+    if after != {"verdict": stored.verdict, "vouched_until": stored.vouched_until}:
+        unit.record("verdict_changed", uid=uid, cluster_seq=cluster.seq, subject=subject, details=after)
     masters = MASTERS_GROUP in chain.leaf.organizations
     return stored.credential_no, uid, verdict.chain_ends_at, cluster.trust_epoch, verdict.code, masters

@@ -43,18 +43,31 @@ def read_candidates(data: bytes, name: str) -> list[Candidate]:
     """At least one candidate of a file called `name`, in the order of the file. Raises nothing."""
     try:
         if len(data) <= MAX_FILE_BYTES and (has_pem(data) or is_der(data) or is_base64(data)):
-            return [_of_certificates(data, name)]
+            return _of_certificates(data, name)
         return [_of_user(user, name) for user in parse_kubeconfig(data).users]
     except OperatorError as fault:
         return [Candidate(name, refusal=str(fault))]
 
 
-def _of_certificates(data: bytes, name: str) -> Candidate:
+def _of_certificates(data: bytes, name: str) -> list[Candidate]:
+    """A candidate for each certificate that is no CA; with none but CAs, the first is taken for a leaf."""
     certificates = load_certificates(data)
     # People put a CA before the leaf as well as after it; only a kubeconfig has an order that counts.
-    leaf = next((one for one in certificates if not one.is_ca), certificates[0])
-    others = tuple(one for one in certificates if one is not leaf)
-    return _candidate(name, leaf, others, data if holds_private_key(data) else None, ())
+    leaves = [one for one in certificates if not one.is_ca] or certificates[:1]
+    others = tuple(one for one in certificates if one not in leaves)
+    key = data if holds_private_key(data) else None
+    if len(leaves) == 1:
+        return [_candidate(name, leaves[0], others, key, ())]
+    labels = [f"{name}: certificate {certificates.index(leaf) + 1}" for leaf in leaves]
+    return [
+        _candidate(label, leaf, others, _only_if_its_own(leaf, key), ())
+        for label, leaf in zip(labels, leaves, strict=True)
+    ]
+
+
+def _only_if_its_own(leaf: Certificate, key: bytes | None) -> bytes | None:
+    """A file with several certificates has a key for one of them at most; that is nothing to remark on."""
+    return key if key is not None and _key_of(leaf, key)[0] is not None else None
 
 
 def _of_user(user: KubeconfigUser, name: str) -> Candidate:

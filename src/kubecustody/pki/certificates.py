@@ -381,7 +381,5 @@ def _load_plain_key(block: PemBlock) -> PrivateKey:
 
 def key_matches(certificate: Certificate, key: PrivateKey) -> bool:
     """Whether the certificate is about this key."""
-    public = key.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    public = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return public == certificate.public_key_der

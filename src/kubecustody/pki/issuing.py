@@ -117,9 +117,9 @@ def _builder(
         x509.CertificateBuilder()
         .subject_name(draft.subject)
         .issuer_name(issuer)
-        .not_valid_before(_moment(draft.not_before))
-        .not_valid_after(_moment(draft.not_after))
-        .serial_number(_serial(random_bytes))
+        .not_valid_before(moment(draft.not_before))
+        .not_valid_after(moment(draft.not_after))
+        .serial_number(serial_number(random_bytes))
         .public_key(key)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
@@ -128,19 +128,19 @@ def _builder(
     return builder
 
 
-def _serial(random_bytes: RandomBytes) -> int:
+def serial_number(random_bytes: RandomBytes) -> int:
+    """A serial number of 128 random bits, not 0."""
     # 128 random bits, in at most 17 of the 20 octets that RFC 5280 (4.1.2.2) allows; 0 is not positive.
     return int.from_bytes(random_bytes(16)) or 1
 
 
-def _moment(unix_seconds: int) -> datetime.datetime:
+def moment(unix_seconds: int) -> datetime.datetime:
+    """The same moment as an aware datetime in UTC."""
     return datetime.datetime.fromtimestamp(unix_seconds, datetime.UTC)
 
 
 def _pair(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey) -> PemPair:
     return PemPair(
         certificate.public_bytes(serialization.Encoding.PEM),
-        key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        ),
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()),
     )

@@ -111,9 +111,7 @@ NOT_THE_SIGNER = Flaw(
     TrustCode.UNKNOWN_AUTHORITY,
     "The cluster's client CA has the name of its issuer, but not the key that signed it.",
 )
-SELF_SIGNED = Flaw(
-    TrustCode.UNKNOWN_AUTHORITY, "It is signed by itself and is not in the cluster's client CA bundle."
-)
+SELF_SIGNED = Flaw(TrustCode.UNKNOWN_AUTHORITY, "It is signed by itself and is not in the cluster's client CA bundle.")
 TOO_MANY_CHECKS = Flaw(
     TrustCode.UNKNOWN_AUTHORITY,
     f"No chain to the cluster's client CA was found within {MAX_SIGNATURE_CHECKS} signature checks.",

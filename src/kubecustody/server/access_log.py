@@ -4,18 +4,21 @@ Never in it: query, headers, bodies, signatures.
 """
 
 import asyncio
+import logging
 from collections.abc import Iterator, Sequence
 from select import PIPE_BUF
 from typing import BinaryIO
 
 import msgspec
 
+log = logging.getLogger("kubecustody.server")
+
 _PAUSE_SECONDS = 0.2
 _LARGEST_GATHERING = 1000
 
 
 class AccessLine(msgspec.Struct, gc=False):
-    """One request. duration_us: from the first byte seen to the answer; code: "" where it succeeded."""
+    """One request. duration_us: from the end of its headers to the answer; code: "" where it succeeded."""
 
     time: str
     request_id: str
@@ -51,7 +54,9 @@ class AccessLog:
             self._waiting = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self.flush)
 
     def flush(self) -> None:
-        """Write what was noted. A reader that went away (a closed pipe) ends the log, not the server."""
+        """Write what was noted. A reader that went away (a closed pipe) ends the log, not the server; after any other
+        fault, such as a full disk, these lines are lost, which is said, and the next ones are tried again.
+        """
         if self._waiting is not None:
             self._waiting.cancel()
             self._waiting = None
@@ -61,8 +66,11 @@ class AccessLog:
                 for piece in _pieces(lines):
                     self._stream.write(piece)
                     self._stream.flush()
-            except OSError:
+            except BrokenPipeError:
+                log.error("the access log has no reader any more and ends")
                 self._stream = None
+            except OSError as error:
+                log.error("%s lines of the access log could not be written: %s", len(lines), error.strerror)
 
 
 def _pieces(lines: Sequence[bytes]) -> Iterator[bytes]:

@@ -24,6 +24,22 @@ def caller_address(peer: str, headers: list[tuple[bytes, bytes]], proxies: Seque
     return peer
 
 
+def network_of(address: str) -> str:
+    """What counts as one caller: an IPv4 address, or the /64 of an IPv6 one, which is given to one customer whole."""
+    parsed = _parse(address)
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return address
+
+
+def may_speak_plainly(peer: tuple[str, int] | None, proxies: Sequence[Network]) -> bool:
+    """Whether plain HTTP from this peer is answered: from this machine itself, or from a declared proxy."""
+    if peer is None:
+        return True
+    parsed = _parse(peer[0])
+    return parsed is not None and (parsed.is_loopback or any(parsed in network for network in proxies))
+
+
 def _is_in(address: str, proxies: Sequence[Network]) -> bool:
     parsed = _parse(address)
     return parsed is not None and any(parsed in network for network in proxies)

@@ -1,12 +1,14 @@
 """The ASGI application: probes, and the pipeline that every call of an operation goes through.
 
-1. Limit: an address with too many failed signatures waits.
+1. Refuse plain HTTP from anybody but this machine and declared proxies.
 2. Find the operation, from method and path.
 3. Read the body, within its size and time.
-4. Authenticate: signature, key, nonce.
+4. Authenticate: signature, key, nonce. What is proven is limited per key; what is not, per address, and beyond that
+   limit it is told no more than to wait. Nobody is refused for what others at their address do.
 5. Decode the parameters.
 6. Authorise by the caller's policies.
-7. Handle. Steps 4 to 7 see one snapshot of the store.
+7. Handle. Steps 4 to 7 see one snapshot of the store; what does more than read is handled in a transaction of its own,
+   in which the caller is judged once more.
 8. Encode the result, or the error.
 9. Log and count.
 """
@@ -18,10 +20,12 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubecustody.catalogue.operations import OPERATIONS, Operation
+from kubecustody.catalogue.model import Operation
+from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.core.errors import (
     AccessDenied,
+    ProtocolNeedsTls,
     RequestError,
     RequestMalformed,
     ServiceUnavailable,
@@ -31,13 +35,15 @@ from kubecustody.core.errors import (
 from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Authenticator, Caller
-from kubecustody.custody.handlers import READ_HANDLERS
+from kubecustody.custody.changes import Author, change_within
+from kubecustody.custody.handlers import READ_HANDLERS, get_change_handler
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.policies import Authoriser
 from kubecustody.server.access_log import AccessLine, AccessLog
-from kubecustody.server.addresses import caller_address
+from kubecustody.server.addresses import caller_address, may_speak_plainly, network_of
 from kubecustody.server.bodies import ClientGone, read_body
 from kubecustody.server.decoding import decode_input
+from kubecustody.server.json_bodies import takes_body
 from kubecustody.server.metrics import Metrics
 from kubecustody.server.responses import Answer, ErrorResponder, answer_result
 from kubecustody.server.routes import Routes
@@ -54,6 +60,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _LIMITED_KEYS = 20_000
 _LIMITED_ADDRESSES = 50_000
 _SHOWN_PATH = 500
+_LARGEST_IDLE_BODY_BYTES = 4096  # of an operation that takes none
 
 log = logging.getLogger("kubecustody.server")
 
@@ -97,7 +104,11 @@ class Application:
         self._metrics = metrics
         self._access_log = access_log
         self._proxies = settings.proxies
-        self._key_limits = TokenBuckets(settings.key_rate_per_second, settings.key_burst, _LIMITED_KEYS)
+        # Each worker counts for itself, so each has its share.
+        share = 1 / settings.workers
+        self._key_limits = TokenBuckets(
+            settings.key_rate_per_second * share, max(1, int(settings.key_burst * share)), _LIMITED_KEYS
+        )
         self._failure_limits = TokenBuckets(
             settings.failed_signature_rate_per_second, settings.failed_signature_burst, _LIMITED_ADDRESSES
         )
@@ -124,8 +135,8 @@ class Application:
         )
         try:
             answer = answer_result(await self._call(scope, receive, trace), trace.request_id)  # 8
-        except RequestError as error:
-            self._note_refusal(error, trace)
+        except RequestError as refused:
+            error = self._note_refusal(refused, trace)
             answer = self._errors.answer_error(error, trace.request_id)  # 8
         except ClientGone:
             raise
@@ -142,25 +153,49 @@ class Application:
         self._note({"method": "", "raw_path": b""}, trace, answer)
         return answer
 
-    async def _call(self, scope: Scope, receive: Receive, trace: _Trace) -> Shape:
-        self._limit_failures(trace.address)  # 1
+    async def _call(self, scope: Scope, receive: Receive, trace: _Trace) -> Shape | None:
+        self._check_transport(scope)  # 1
         raw_path, query_string, headers = scope["raw_path"], scope["query_string"], scope["headers"]
         operation, path_values = self._routes.find(scope["method"], raw_path)  # 2
         trace.operation = operation.name
-        _, body_sha256 = await read_body(  # 3
-            headers, receive, self._settings.max_body_bytes, self._settings.body_timeout_seconds
-        )
+        limit_bytes = self._settings.max_body_bytes
+        if not takes_body(operation):
+            limit_bytes = min(limit_bytes, _LARGEST_IDLE_BODY_BYTES)
+        body, body_sha256 = await read_body(headers, receive, limit_bytes, self._settings.body_timeout_seconds)  # 3
         request = SignedRequest(scope["method"], raw_path, query_string, headers, body_sha256)
 
-        async def work(tx: Transaction) -> Shape:
+        reader = READ_HANDLERS.get(operation.name)
+
+        async def work(tx: Transaction) -> tuple[Caller, Shape, Shape | None]:
             caller = trace.caller = await self._authenticator.authenticate(  # 4
                 tx, request, operation, time.time(), self._limit_key
             )
-            decoded = decode_input(operation, path_values, query_string)  # 5
-            await self._authoriser.authorise(tx, caller, operation)  # 6
-            return await READ_HANDLERS[operation.name](tx, caller, decoded, self._clock())  # 7
+            decoded = decode_input(operation, path_values, query_string, body)  # 5
+            await self._authoriser.authorise(tx, caller, operation, path_values)  # 6
+            return caller, decoded, await reader(tx, caller, decoded, self._clock()) if reader else None  # 7
 
-        return await self._custody.store.read(work)
+        caller, decoded, result = await self._custody.store.read(work)
+        if reader is None:
+            return await self._change(operation, path_values, caller, decoded, trace)
+        return result
+
+    async def _change(
+        self, operation: Operation, path_values: dict[str, bytes], caller: Caller, decoded: Shape, trace: _Trace
+    ) -> Shape | None:
+        """Step 7 of an operation that does more than read: one transaction, in which the caller is judged again, since
+        a key, a user or a policy may have gone meanwhile.
+        """
+        handler = get_change_handler(operation.name)
+        author = Author(caller.actor, trace.request_id)
+
+        async def work(tx: Transaction) -> Shape | None:
+            still = await self._authenticator.confirm(tx, caller)
+            await self._authoriser.authorise(tx, still, operation, path_values)
+            return await change_within(
+                tx, caller.account_id, author, self._clock(), lambda unit: handler(self._custody, unit, still, decoded)
+            )
+
+        return await self._custody.store.write(work)
 
     def _new_request_id(self) -> str:
         """A UUID of version 4 in upper case, as the provider writes them."""
@@ -168,24 +203,27 @@ class Application:
         variant = "89AB"[int(text[16], 16) & 3]
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
-    def _limit_failures(self, address: str) -> None:
-        wait_ms = self._failure_limits.peek(address, time.monotonic())
-        if wait_ms:
-            raise Throttled("address, for failed signatures", wait_ms)
+    def _check_transport(self, scope: Scope) -> None:
+        if self._settings.tls == "off" and not may_speak_plainly(scope["client"], self._proxies):
+            raise ProtocolNeedsTls
 
     def _limit_key(self, access_key_id: str) -> None:
         wait_ms = self._key_limits.take(access_key_id, time.monotonic())
         if wait_ms:
             raise Throttled("access key", wait_ms)
 
-    def _note_refusal(self, error: RequestError, trace: _Trace) -> None:
+    def _note_refusal(self, error: RequestError, trace: _Trace) -> RequestError:
+        """Count a refusal; the error that is told, which is another where an address failed too often."""
         if isinstance(error, SignatureError):
-            self._failure_limits.take(trace.address, time.monotonic())
             self._metrics.count_signature_failure(error.code)
+            wait_ms = self._failure_limits.take(network_of(trace.address), time.monotonic())
+            if wait_ms:
+                return Throttled("address, for failed signatures", wait_ms)
         elif isinstance(error, AccessDenied):
             self._metrics.count_denial(trace.operation)
         elif isinstance(error, ServiceUnavailable):
             log.error("request %s could not be served: %s (%s)", trace.request_id, error.reason, error.__cause__)
+        return error
 
     def _note(self, scope: Scope, trace: _Trace, answer: Answer) -> None:
         seconds = time.perf_counter() - trace.started

@@ -1,13 +1,14 @@
-"""From path and query to the input of an operation: every fault is named at once, unknown parameters passed over."""
+"""From path, query and body to the input of an operation: every fault is named at once, unknown ones passed over."""
 
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from kubecustody.catalogue.operations import Operation
+from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, members_of
 from kubecustody.core.errors import Fault, ParametersRefused
 from kubecustody.core.names import is_uid
+from kubecustody.server.json_bodies import read_object, takes_body
 from kubecustody.signing.request import decode_query
 
 _SHOWN = 40
@@ -19,15 +20,22 @@ class _Refusal(Exception):
     """One parameter is wrong; the text says what it must be."""
 
 
-def decode_input(operation: Operation, path_values: dict[str, bytes], query_string: bytes) -> Shape:
-    """The operation's input. Raises ParametersRefused with every fault, in the operation's order."""
+def decode_input(operation: Operation, path_values: dict[str, bytes], query_string: bytes, body: bytes = b"") -> Shape:
+    """The operation's input. Raises ParametersRefused with every fault, in the operation's order, and BodyMalformed."""
     query = _read_query(query_string) if query_string else {}
+    document = read_object(body) if takes_body(operation) else {}
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for member, read in _readers(operation):
         try:
             if member.about.location is Location.PATH:
                 values[member.name] = read(_text(path_values[member.wire_name]))
+                continue
+            if member.about.location is Location.BODY:
+                if member.wire_name in document:
+                    values[member.name] = _from_body(member, document[member.wire_name])
+                elif member.required:
+                    raise _Refusal("is mandatory: put it into the body.")
                 continue
             given = query.get(member.wire_name)
             if given is None:
@@ -67,9 +75,20 @@ def _reader(member: MemberInfo) -> Callable[[str], Any]:
         return lambda text: _integer(member, text)
     if member.kind is Kind.BOOLEAN:
         return _boolean
-    if member.wire_name.lower() == "uid":
-        return _uid
+    if member.wire_name.lower() in ("uid", "user"):
+        return _uid_or_empty if member.about.may_be_empty else _uid
     return str
+
+
+def _from_body(member: MemberInfo, value: Any) -> Any:
+    """A member of the body, in its JSON type. Integers may come as text too, since some clients quote long ones."""
+    if member.kind is Kind.INTEGER and isinstance(value, int) and not isinstance(value, bool):
+        return _integer(member, str(value))
+    if member.kind is Kind.BOOLEAN and isinstance(value, bool):
+        return value
+    if member.kind in (Kind.STRING, Kind.INTEGER) and isinstance(value, str):
+        return _reader(member)(value)
+    raise _Refusal(f"must be JSON of type {member.kind}.")
 
 
 def _integer(member: MemberInfo, text: str) -> int:
@@ -99,8 +118,12 @@ def _boolean(text: str) -> bool:
     return value
 
 
+def _uid_or_empty(text: str) -> str:
+    return _uid(text) if text else ""
+
+
 def _uid(text: str) -> str:
-    if text and not is_uid(text):
+    if not is_uid(text):
         raise _Refusal(f"is {_shown(text)}; a Uid is 1 to 32 digits.")
     return text
 

@@ -20,7 +20,7 @@ class Metrics:
         )
         self._durations = Histogram(
             "kubecustody_request_duration_seconds",
-            "Time from the first byte of a request to its answer, in seconds, by operation.",
+            "Time from the end of a request's headers to its answer, in seconds, by operation.",
             ["operation"],
             buckets=_BUCKETS,
             registry=registry,

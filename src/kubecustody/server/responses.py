@@ -28,9 +28,9 @@ class Answer(NamedTuple):
     code: str = ""
 
 
-def answer_result(result: Shape, request_id: str) -> Answer:
-    """The answer of an operation that succeeded."""
-    body = _encode(result)
+def answer_result(result: Shape | None, request_id: str) -> Answer:
+    """The answer of an operation that succeeded; an empty object where it has nothing to say, since SDKs read JSON."""
+    body = b"{}" if result is None else _encode(result)
     return Answer(200, _headers(body, request_id), body)
 
 
@@ -53,9 +53,7 @@ class ErrorResponder:
 
     def answer_unexpected(self, request_id: str) -> Answer:
         """The answer of an exception that nobody foresaw: the request id, and nothing else that tells of it."""
-        return self._answer(
-            ErrorAnswer(INTERNAL_ERROR.code, INTERNAL_ERROR.status, INTERNAL_ERROR.message), request_id
-        )
+        return self._answer(ErrorAnswer(INTERNAL_ERROR.code, INTERNAL_ERROR.status, INTERNAL_ERROR.message), request_id)
 
     def _answer(self, told: ErrorAnswer, request_id: str) -> Answer:
         page = f"{self._pages}#{told.code}"

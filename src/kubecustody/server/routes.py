@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
-from kubecustody.catalogue.operations import Operation
+from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.shapes import Location, members_of
 from kubecustody.core.errors import ApiNotFound, Fault, MethodUnsupported, ParametersRefused
 from kubecustody.signing.request import has_dot_segment

@@ -22,14 +22,17 @@ import uvicorn
 import uvloop
 
 from kubecustody.core.errors import OperatorError
-from kubecustody.custody.installation import is_renewal_due, open_custody
+from kubecustody.custody.installation import Custody, is_renewal_due, open_custody
 from kubecustody.server.protocol import BoundedProtocol
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
+# SIGHUP: the terminal was closed.
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _RESTART_PAUSE_SECONDS = 1.0
+_CERTIFICATE_PAUSE_SECONDS = 3600.0
 
 # Signals to stop, as they come: a queue of this kind may be filled from a signal's handler.
 Stopping: TypeAlias = "queue.SimpleQueue[int]"
@@ -60,7 +63,7 @@ def serve(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | None
 def _note_signals() -> Stopping:
     """Note signals to stop from here on, so that none comes too early to count or kills halfway through a start."""
     stopping: Stopping = queue.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _STOP_SIGNALS:
         signal.signal(number, lambda number, _: stopping.put(number))
     return stopping
 
@@ -69,11 +72,7 @@ async def _check(settings: Settings) -> None:
     """Open everything once, so that a fault is told before anything listens; renew our own certificate."""
     store, custody = await open_custody(settings)
     try:
-        if await is_renewal_due(custody, time.time()):
-            from kubecustody.custody.transport import renew_transport
-
-            await renew_transport(custody, settings, time.time())
-            log.info("renewed the server certificate")
+        await _renew_if_due(settings, custody)
         NonceTable.open(settings.nonces_file, now=time.time(), slots=settings.nonce_slots).close()
     finally:
         store.close()
@@ -81,12 +80,40 @@ async def _check(settings: Settings) -> None:
         _check_certificate(settings)
 
 
+async def _renew_if_due(settings: Settings, custody: Custody) -> None:
+    """Renew the server certificate of our own making where it is in use and due; a failure is told, and no more."""
+    own = settings.data_dir / "tls" / "server.pem"
+    if settings.tls == "off" or settings.tls_certificate_file != own:
+        return
+    if not await is_renewal_due(custody, time.time()):
+        return
+    from kubecustody.custody.transport import renew_transport
+
+    try:
+        await renew_transport(custody, settings, time.time())
+        log.info("renewed the server certificate")
+    except (OSError, OperatorError) as error:
+        log.error("the server certificate is due and could not be renewed: %s", error)
+
+
+async def _keep_certificate(settings: Settings, custody: Custody, context: ssl.SSLContext) -> None:
+    """Renew the server certificate when it is due, and use what another worker or the operator put in its place."""
+    used = settings.tls_certificate_file.stat().st_mtime_ns
+    while True:
+        await asyncio.sleep(_CERTIFICATE_PAUSE_SECONDS)
+        await _renew_if_due(settings, custody)
+        with contextlib.suppress(OSError):
+            if (now := settings.tls_certificate_file.stat().st_mtime_ns) != used:
+                context.load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
+                used = now
+                log.info("serving with the certificate that is now in %s", settings.tls_certificate_file)
+
+
 def _check_certificate(settings: Settings) -> None:
     for path in (settings.tls_certificate_file, settings.tls_key_file):
         if not path.is_file():
             raise OperatorError(
-                f"There is no file {path}. `kubecustody init` makes one; or set tls_certificate_file "
-                "and tls_key_file."
+                f"There is no file {path}. `kubecustody init` makes one; or set tls_certificate_file and tls_key_file."
             )
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(settings.tls_certificate_file, settings.tls_key_file)
@@ -107,9 +134,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         try:
             listener.bind((host, port))
         except OSError as error:
-            raise OperatorError(
-                f"{settings.listen} cannot be listened on: {error.strerror}. Set `listen`."
-            ) from error
+            raise OperatorError(f"{settings.listen} cannot be listened on: {error.strerror}. Set `listen`.") from error
         listener.listen(BACKLOG)
         listener.set_inheritable(True)
         yield listener
@@ -157,12 +182,17 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
         with NonceTable.open(settings.nonces_file, now=time.time(), slots=settings.nonce_slots) as nonces:
             application = Application(settings, custody, nonces, metrics=Metrics(registry), access_log=access_log)
             _give_memory_back()
-            server = uvicorn.Server(server_config(settings, application))
+            config = server_config(settings, application)
+            config.load()
+            keeper = config.ssl and asyncio.create_task(_keep_certificate(settings, custody, config.ssl))
+            server = uvicorn.Server(config)
             # From here on the server itself is told; it raises the signal once more when it has stopped.
-            for number in (signal.SIGTERM, signal.SIGINT):
+            for number in _STOP_SIGNALS:
                 signal.signal(number, server.handle_exit)
             server.should_exit = server.should_exit or not stopping.empty()
             await server.serve(sockets=[listener])
+            if keeper:
+                keeper.cancel()
     finally:
         access_log.flush()
         store.close()

@@ -57,8 +57,11 @@ from kubecustody.signing.request import SignedRequest
 ALGORITHM = "ACS3-HMAC-SHA256"
 CLOCK_SKEW_SECONDS = 900
 NONCE_MAX_BYTES = 128
+_MOST_SIGNED_HEADERS = 64
 
-_CREDENTIAL_PART = re.compile(rb"ACS3-HMAC-SHA256 Credential=([A-Za-z0-9._\-]{1,128}),SignedHeaders=([a-z0-9._\-;]+)")
+_CREDENTIAL_PART = re.compile(
+    rb"ACS3-HMAC-SHA256 Credential=([A-Za-z0-9._\-]{1,128}),SignedHeaders=([a-z0-9._\-;]{1,2048})"
+)
 _SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
 _DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
@@ -170,21 +173,21 @@ def _read_authorization(headers: Mapping[bytes, bytes], doubled: frozenset[bytes
     return credential, bytes.fromhex(signature.decode("ascii"))
 
 
-@lru_cache(maxsize=1024)  # it stays the same from one request of a client to the next
+@lru_cache(maxsize=256)  # it stays the same from one request of a client to the next
 def _read_credential_part(text: bytes) -> _CredentialPart | None:
     match = _CREDENTIAL_PART.fullmatch(text)
     if match is None:
         return None
     access_key_id, signed_headers = match.groups()
     names = signed_headers.split(b";")
+    if len(names) > _MOST_SIGNED_HEADERS:
+        raise SignatureIncomplete(f"SignedHeaders may name at most {_MOST_SIGNED_HEADERS} headers")
     covered = frozenset(names)
     if b"" in covered or names != sorted(covered):
         raise SignatureIncomplete("SignedHeaders must be sorted and name nothing twice")
     if b"host" not in covered:
         raise SignatureIncomplete("host must be among the SignedHeaders")
-    return _CredentialPart(
-        access_key_id.decode("ascii"), tuple(names), covered, _tail_template(names, signed_headers)
-    )
+    return _CredentialPart(access_key_id.decode("ascii"), tuple(names), covered, _tail_template(names, signed_headers))
 
 
 def _tail_template(names: Sequence[bytes], signed_headers: bytes) -> bytes:

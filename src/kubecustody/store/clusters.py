@@ -20,6 +20,7 @@ class ClusterDetails(NamedTuple):
     tls_server_name: str | None = None
     proxy_url: str | None = None
     kube_system_uid: str | None = None
+    attest_on_clean: int = 0
 
 
 class TrustBundle(NamedTuple):
@@ -35,6 +36,7 @@ _ADJUST_NODE = statement("adjust_node")
 _ADD_CLUSTER = statement("add_cluster")
 _ADD_DETAILS = statement("add_cluster_details")
 _SET_DETAILS = statement("set_cluster_details")
+_SET_ATTEST_ON_CLEAN = statement("set_attest_on_clean")
 _FIND_DETAILS = statement("find_cluster_details")
 _FIND_BY_ID = statement("find_cluster_by_id")
 _FIND_BY_SEQ = statement("find_cluster_by_seq")
@@ -128,6 +130,11 @@ async def set_cluster_details(tx: Transaction, account_id: str, seq: int, detail
         details.tls_server_name,
         details.proxy_url,
     )
+
+
+async def set_attest_on_clean(tx: Transaction, account_id: str, seq: int, *, on: bool) -> None:
+    """Say whether a clean in this cluster is marked as attested."""
+    await tx.execute(_SET_ATTEST_ON_CLEAN, account_id, seq, int(on))
 
 
 async def set_cluster_name(tx: Transaction, account_id: str, seq: int, name: str) -> None:

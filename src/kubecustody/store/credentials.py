@@ -33,6 +33,7 @@ class KnownCredential(NamedTuple):
 
     credential_no: int
     uid: str
+    common_name: str
     vouched_until: int | None
     removed_at: int | None
 
@@ -43,6 +44,8 @@ class CredentialChain(NamedTuple):
     credential_no: int
     uid: str
     removed_at: int | None
+    verdict: str
+    vouched_until: int | None
     chain: bytes
 
 
@@ -112,9 +115,7 @@ async def add_credential(tx: Transaction, account_id: str, credential_no: int, n
     await tx.execute(_ADD_CERTIFICATE, account_id, credential_no, new.chain, new.serial, new.organizations)
 
 
-async def find_known(
-    tx: Transaction, account_id: str, cluster_seq: int, fingerprint: bytes
-) -> KnownCredential | None:
+async def find_known(tx: Transaction, account_id: str, cluster_seq: int, fingerprint: bytes) -> KnownCredential | None:
     """The credential of this certificate in this cluster."""
     row = await tx.fetch_one(_FIND_BY_FINGERPRINT, account_id, cluster_seq, fingerprint)
     return KnownCredential._make(row) if row is not None else None

@@ -35,7 +35,10 @@ def translate(error: sqlite3.Error) -> Exception:
         return AlreadyThere(str(error))
     primary = "_".join(name.split("_")[:2])
     reason = _REASONS.get(primary)
-    return ServiceUnavailable(reason) if reason else error
+    if reason is None:
+        return error
+    # What a person has to mend is not mended within a second.
+    return ServiceUnavailable(reason, 1000 if reason == _BUSY else 60_000)
 
 
 def is_busy(error: Exception) -> bool:

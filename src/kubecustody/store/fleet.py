@@ -15,7 +15,9 @@ _LIST_NODES = statement("list_nodes")
 _LIST_CLUSTERS_FROM = statement("list_clusters_from")
 _LIST_HOLDINGS_BETWEEN = statement("list_holdings_between")
 _LIST_OBSERVATIONS_BETWEEN = statement("list_observations_between")
-_LIST_UNENDED_BETWEEN = statement("list_unended_between")
+_LIST_UNENDED = statement("list_unended_in")
+_LIST_OPEN_ENDED = statement("list_open_ended_in")
+_COUNT_LIVE = statement("count_live_of")
 _FIND_NEWEST_CREDENTIAL = statement("find_newest_credential")
 
 _ALL_INDEXES = 2**62
@@ -74,9 +76,7 @@ class NewestCredential(NamedTuple):
     verdict: str
 
 
-async def list_clusters(
-    tx: Transaction, account_id: str, last_seq: int, offset: int, at_most: int
-) -> list[ClusterRow]:
+async def list_clusters(tx: Transaction, account_id: str, last_seq: int, offset: int, at_most: int) -> list[ClusterRow]:
     """At most `at_most` clusters of the account from the offset-th on, by seq.
 
     last_seq: the greatest that the account ever gave; offset: within the count of its clusters.
@@ -113,20 +113,28 @@ async def list_holdings(
     return {row[0]: cast("Holding", row[1:]) for row in rows}
 
 
-async def list_observations(
-    tx: Transaction, account_id: str, first_seq: int, last_seq: int
-) -> dict[int, Observation]:
+async def list_observations(tx: Transaction, account_id: str, first_seq: int, last_seq: int) -> dict[int, Observation]:
     """When probes tried the clusters between, by the cluster's seq."""
     rows = await tx.fetch_all(_LIST_OBSERVATIONS_BETWEEN, account_id, first_seq, last_seq)
     return {row[0]: Observation(bool(row[1]), row[2]) for row in rows}
 
 
 async def list_unended(
-    tx: Transaction, account_id: str, uid: str, first_seq: int, last_seq: int, now: int
+    tx: Transaction, account_id: str, uid: str, cluster_seq: int, now: int, at_most: int
 ) -> list[HeldCredential]:
-    """The person's credentials in these clusters whose end is not past (removed ones too) or not known."""
-    rows = await tx.fetch_all(_LIST_UNENDED_BETWEEN, account_id, uid, first_seq, last_seq, now)
+    """The person's credentials in a cluster whose end is not past or not known, but for those proved powerless.
+
+    At most `at_most` with an end, those first that are vouched for and end last, and as many without one.
+    """
+    rows = await tx.fetch_all(_LIST_UNENDED, account_id, uid, cluster_seq, now, at_most)
+    rows += await tx.fetch_all(_LIST_OPEN_ENDED, account_id, uid, cluster_seq, at_most)
     return [HeldCredential(row[0], credential_of(row[1:12]), *row[12:]) for row in rows]
+
+
+async def count_live(tx: Transaction, account_id: str, uid: str, cluster_seq: int, now: int) -> int:
+    """How many of the person's credentials in a cluster are not removed and have an end that is not past."""
+    row = await tx.fetch_one(_COUNT_LIVE, account_id, uid, cluster_seq, now)
+    return int(row[0]) if row is not None else 0
 
 
 async def find_newest_credential(

@@ -115,9 +115,7 @@ async def find_principal_by_name(tx: Transaction, account_id: str, folded: str) 
     return Principal._make(row) if row is not None else None
 
 
-async def list_principals(
-    tx: Transaction, account_id: str, kind: str, after_uid: str, at_most: int
-) -> list[Principal]:
+async def list_principals(tx: Transaction, account_id: str, kind: str, after_uid: str, at_most: int) -> list[Principal]:
     """At most `at_most` principals of this kind behind that uid, by uid, deleted ones included."""
     rows = await tx.fetch_all(_LIST_PRINCIPALS_AFTER, account_id, kind, after_uid, at_most)
     return [Principal._make(row) for row in rows]

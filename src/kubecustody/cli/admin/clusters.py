@@ -1,16 +1,19 @@
 """Clusters by their fields."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from kubecustody.cli.machine import Machine, pass_machine, reason_option
-from kubecustody.cli.output import output_option, print_rows, say
+from kubecustody.cli.output import note, output_option, print_rows, say
+from kubecustody.core.errors import OperatorError
 from kubecustody.core.states import ClusterState
-from kubecustody.custody import clusters
+from kubecustody.custody import clusters, signers
 from kubecustody.custody.clusters import ClusterFields
+from kubecustody.pki.issuing import PemPair
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,7 +39,7 @@ def _field_options(command: F) -> F:
     return command
 
 
-def _fields(name: str | None, client_ca: Path | None, server_ca: Path | None, **others: str | None) -> ClusterFields:
+def _fields(name: str | None, client_ca: Path | None, server_ca: Path | None, **others: Any) -> ClusterFields:
     return ClusterFields(
         name=name,
         client_ca=client_ca.read_bytes() if client_ca else None,
@@ -80,14 +83,55 @@ def add_cluster_command(machine: Machine, name: str, cluster_id: str | None, **o
 @clusters_group.command("set")
 @click.argument("cluster")
 @click.option("--name", help="New name.")
+@click.option(
+    "--attest-on-clean/--no-attest-on-clean",
+    default=None,
+    help="Mark what is cleaned as removed on your word: you remove it yourself each time.",
+)
 @_field_options
 @pass_machine
-def set_cluster_command(machine: Machine, cluster: str, name: str | None, **options: Any) -> None:
+def set_cluster_command(
+    machine: Machine, cluster: str, name: str | None, attest_on_clean: bool | None, **options: Any
+) -> None:
     """Change the fields given of CLUSTER (id or name). A new --client-ca judges every certificate anew."""
-    trust = machine.change(clusters.set_cluster, cluster, _fields(name, **options))
+    fields = replace(_fields(name, **options), attest_on_clean=attest_on_clean)
+    trust = machine.change(clusters.set_cluster, cluster, fields)
     say(f"Changed {cluster}.")
     if trust is not None:
         say(f"Client CA version {trust.epoch} is in force; {trust.judged} certificates were judged by it.")
+
+
+@clusters_group.command("signer")
+@click.argument("cluster")
+@click.option("--make-ca", is_flag=True, help="Make a CA here; its key is sealed and never leaves.")
+@click.option("--ca", type=_FILE, help="Certificate (PEM) of the CA whose key is imported.")
+@click.option("--import-ca-key", type=_FILE, help="Its private key (PEM): whoever holds it can get into the cluster.")
+@click.option("--none", "no_signer", is_flag=True, help="Let nothing issue any more.")
+@reason_option
+@pass_machine
+def signer_command(
+    machine: Machine,
+    cluster: str,
+    make_ca: bool,
+    ca: Path | None,
+    import_ca_key: Path | None,
+    no_signer: bool,
+    reason: str,
+) -> None:
+    """Say what issues kubeconfigs for CLUSTER (id or name): --make-ca, --ca with --import-ca-key, or --none."""
+    if [make_ca, no_signer, ca is not None and import_ca_key is not None].count(True) != 1:
+        raise OperatorError("Say one of --make-ca, --ca FILE with --import-ca-key FILE, or --none.")
+    if ca is not None and import_ca_key is not None:
+        pair = PemPair(ca.read_bytes(), import_ca_key.read_bytes())
+        machine.change(signers.import_signer, cluster, pair, reason=reason)
+        say(f"That CA issues for {cluster}.")
+    elif make_ca:
+        made = machine.change(signers.make_signer, cluster, reason=reason)
+        print(made.certificate, end="")
+        note(f"This CA issues for {cluster}. Add it to the --client-ca-file of its API servers.")
+    else:
+        machine.change(signers.end_signer, cluster, reason=reason)
+        say(f"Nothing issues for {cluster}.")
 
 
 @clusters_group.command("delete")

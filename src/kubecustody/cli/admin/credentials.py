@@ -9,7 +9,7 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from kubecustody.cli.machine import Machine, pass_machine, reason_option
-from kubecustody.cli.output import console, note, output_option, print_rows, time_or_none
+from kubecustody.cli.output import console, note, output_option, print_rows, say, time_or_none
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody import imports, removals
 from kubecustody.custody.imports import ImportRow, Outcome
@@ -43,6 +43,25 @@ def import_command(
     """
     files = list(_files(paths))
     rows: list[ImportRow] = []
+    try:
+        _import_all(machine, files, rows, cluster, holder, keep_private_keys=keep_private_keys)
+    finally:
+        if rows or not files:
+            _report(rows, output)
+    if any(row.outcome is Outcome.REFUSED for row in rows):
+        raise SystemExit(1)
+
+
+def _import_all(
+    machine: Machine,
+    files: Sequence[Path],
+    rows: list[ImportRow],
+    cluster: str,
+    holder: str | None,
+    *,
+    keep_private_keys: bool,
+) -> None:
+    """Import the files in batches, each a change of its own; `rows` has those of every batch that was taken."""
     with Progress(
         TextColumn("Importing"),
         BarColumn(),
@@ -61,9 +80,6 @@ def import_command(
                 keep_private_keys=keep_private_keys,
             )
             progress.update(task, completed=min(len(files), progress.tasks[task].completed + _TAKEN_AT_ONCE))
-    _report(rows, output)
-    if any(row.outcome is Outcome.REFUSED for row in rows):
-        raise SystemExit(1)
 
 
 def _files(paths: Sequence[Path]) -> Iterator[Path]:
@@ -110,6 +126,20 @@ def _report(rows: Sequence[ImportRow], output: str) -> None:
     print_rows(listed, _IMPORT_COLUMNS, output, empty="No files.")
     counts = {outcome: sum(row.outcome is outcome for row in rows) for outcome in Outcome}
     note(", ".join(f"{count} {outcome}" for outcome, count in counts.items()))
+
+
+@credentials_group.command("assign")
+@click.option("--cluster", required=True, metavar="CLUSTER", help="Id or name.")
+@click.option("--fingerprint", required=True, metavar="HEX", help="SHA-256 of the DER certificate.")
+@click.option("--holder", required=True, metavar="WHO", help="Whose it is (uid, name or e-mail).")
+@reason_option
+@pass_machine
+def assign_command(machine: Machine, cluster: str, fingerprint: str, holder: str, reason: str) -> None:
+    """Say whose an imported credential is, where that was told wrongly or not at all."""
+    uid = machine.change(
+        imports.assign_holder, which_cluster=cluster, fingerprint=fingerprint, holder=holder, reason=reason
+    )
+    say(f"It is {uid}'s.")
 
 
 @credentials_group.command("list")

@@ -25,9 +25,13 @@ UPDATE cluster_details SET region_id = :region_id, server_ca = :server_ca, manag
     tls_server_name = :tls_server_name, proxy_url = :proxy_url
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
+-- name: set_attest_on_clean(account_id, cluster_seq, attest_on_clean)
+UPDATE cluster_details SET attest_on_clean = :attest_on_clean
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
 -- name: find_cluster_details(account_id, cluster_seq)
 SELECT region_id, created_at, server_ca, manage_endpoint, public_endpoint, private_endpoint, tls_server_name,
-    proxy_url, kube_system_uid
+    proxy_url, kube_system_uid, attest_on_clean
 FROM cluster_details WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: find_cluster_by_id(account_id, cluster_id)

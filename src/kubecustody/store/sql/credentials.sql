@@ -1,5 +1,5 @@
 -- name: find_credential_by_fingerprint(account_id, cluster_seq, fingerprint)
-SELECT credential_no, uid, vouched_until, removed_at FROM credentials
+SELECT credential_no, uid, cn, vouched_until, removed_at FROM credentials
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND fingerprint = :fingerprint;
 
 -- name: list_credentials_by_serial(account_id, cluster_seq, serial)
@@ -36,7 +36,7 @@ SELECT credential_no, issued_at, not_before, not_after, vouched_until, trust_epo
 FROM credentials WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
 
 -- name: list_chains_of_cluster(account_id, cluster_seq, after_credential_no, at_most)
-SELECT k.credential_no, k.uid, k.removed_at, c.chain FROM credentials AS k
+SELECT k.credential_no, k.uid, k.removed_at, k.verdict, k.vouched_until, c.chain FROM credentials AS k
 JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
 WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.credential_no > :after_credential_no
 ORDER BY k.credential_no LIMIT :at_most;
@@ -89,3 +89,25 @@ WHERE account_id = :account_id AND credential_no = :credential_no ORDER BY remov
 UPDATE credentials SET removed_at = :removed_at, removed_by = :removed_by,
     removal_requested_at = :removal_requested_at
 WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: list_unended_in(account_id, uid, cluster_seq, now, at_most)
+-- What may still be good: what is vouched for first, then what ends last. Never the dead that pile up.
+SELECT cluster_seq, credential_no, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict, masters,
+    removed_at, removed_by, removal_requested_at, fingerprint, cn, origin
+FROM credentials
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND not_after >= :now
+    AND (removed_by IS NULL OR removed_by = 'attested')
+ORDER BY removed_at IS NOT NULL, vouched_until IS NULL, masters DESC, not_after DESC LIMIT :at_most;
+
+-- name: list_open_ended_in(account_id, uid, cluster_seq, at_most)
+SELECT cluster_seq, credential_no, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict, masters,
+    removed_at, removed_by, removal_requested_at, fingerprint, cn, origin
+FROM credentials
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND not_after IS NULL
+    AND (removed_by IS NULL OR removed_by = 'attested')
+ORDER BY credential_no LIMIT :at_most;
+
+-- name: count_live_of(account_id, uid, cluster_seq, now)
+SELECT COUNT(*) FROM credentials
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND not_after >= :now
+    AND removed_at IS NULL;

@@ -1,0 +1,220 @@
+"""Getting, renewing, revoking and cleaning kubeconfigs.
+
+Facts: the provider's reference pages of each, and its SDK alibabacloud-cs20151215 7.2.3, read 2026-11-24.
+"""
+
+from typing import Annotated
+
+from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Effect, Operation
+from kubecustody.catalogue.shapes import Location, Member, Shape
+from kubecustody.core.errors import (
+    AuditNotReadable,
+    BodyMalformed,
+    CleanForbidden,
+    ClusterNotFound,
+    ClusterStateForbids,
+    TooManyCredentials,
+    UserNotFound,
+)
+from kubecustody.core.issuing import (
+    LONGEST_EXPIRE_HOURS,
+    LONGEST_TEMPORARY_MINUTES,
+    SHORTEST_TEMPORARY_MINUTES,
+)
+
+_CLUSTER_ID = Member(
+    "The cluster ID.",
+    example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
+    wire_name="ClusterId",
+    location=Location.PATH,
+)
+_UID = Member(
+    "The ID of the RAM user or RAM role.", example="200000000000000001", wire_name="Uid", location=Location.PATH
+)
+_PRIVATE_IP_ADDRESS = Member(
+    "Whether the kubeconfig names the intranet address: true, only that; false, only the public one.",
+    example="false",
+    wire_name="PrivateIpAddress",
+    location=Location.QUERY,
+)
+_TEMPORARY_MINUTES = Member(
+    "The validity of a temporary kubeconfig in minutes. Left out, a long-lived one is given.",
+    example="15",
+    wire_name="TemporaryDurationMinutes",
+    location=Location.QUERY,
+    minimum=SHORTEST_TEMPORARY_MINUTES,
+    maximum=LONGEST_TEMPORARY_MINUTES,
+)
+_FORCE = Member(
+    "Whether to clean without looking at the access records of the last 7 days.",
+    example="true",
+    wire_name="Force",
+    location=Location.QUERY,
+)
+
+
+class UserKubeconfigInput(Shape):
+    """Of which cluster, by which address, and for how long."""
+
+    cluster_id: Annotated[str, _CLUSTER_ID]
+    private_ip_address: Annotated[bool, _PRIVATE_IP_ADDRESS] = False
+    temporary_duration_minutes: Annotated[int | None, _TEMPORARY_MINUTES] = None
+
+
+class SubaccountKubeconfigInput(Shape):
+    """Whose, of which cluster, by which address, and for how long."""
+
+    cluster_id: Annotated[str, _CLUSTER_ID]
+    uid: Annotated[str, _UID]
+    private_ip_address: Annotated[bool, _PRIVATE_IP_ADDRESS] = False
+    temporary_duration_minutes: Annotated[int | None, _TEMPORARY_MINUTES] = None
+
+
+class KubeconfigOutput(Shape):
+    """A kubeconfig and when its certificate ends."""
+
+    config: Annotated[str, Member("The kubeconfig: YAML, with certificate and private key in it.")]
+    expiration: Annotated[str, Member("When the certificate ends (RFC 3339, UTC).", example="2027-03-10T09:56:17Z")]
+
+
+class BareKubeconfigOutput(Shape):
+    """A kubeconfig."""
+
+    config: Annotated[str, Member("The kubeconfig: YAML, with certificate and private key in it.")]
+
+
+class ClusterInput(Shape):
+    """Which cluster."""
+
+    cluster_id: Annotated[str, _CLUSTER_ID]
+
+
+class ExpireInput(Shape):
+    """Whose kubeconfig of which cluster is to live how long."""
+
+    cluster_id: Annotated[str, _CLUSTER_ID]
+    expire_hour: Annotated[
+        int,
+        Member("The validity in hours.", example="720", minimum=1, maximum=LONGEST_EXPIRE_HOURS),
+    ]
+    user: Annotated[str, Member("The ID of the RAM user.", example="200000000000000001")]
+
+
+class CleanInput(Shape):
+    """Whose permissions in which cluster."""
+
+    cluster_id: Annotated[str, _CLUSTER_ID]
+    uid: Annotated[str, _UID]
+    force: Annotated[bool, _FORCE] = False
+
+
+_DISCLOSES = frozenset({Effect.ISSUES, Effect.DISCLOSES_KEY})
+_ISSUING_ERRORS = (ClusterNotFound, ClusterStateForbids, TooManyCredentials)
+
+DESCRIBE_CLUSTER_USER_KUBECONFIG = Operation(
+    name="DescribeClusterUserKubeconfig",
+    method="GET",
+    path="/k8s/{ClusterId}/user_config",
+    summary="Get the kubeconfig of the caller in a cluster.",
+    description="Issues a certificate where the caller has no current one, or where the current one is due for renewal "
+    "(the last third of its life, 180 days at most); the one before lives on until it ends. With "
+    "TemporaryDurationMinutes a temporary one.",
+    action_names=("cs:DescribeClusterUserKubeconfig", "cs:GetUserConfig"),
+    access_level=AccessLevel.READ,
+    resource=ONE_CLUSTER,
+    effects=_DISCLOSES,
+    input=UserKubeconfigInput,
+    output=KubeconfigOutput,
+    errors=_ISSUING_ERRORS,
+)
+
+DESCRIBE_CLUSTER_V2_USER_KUBECONFIG = Operation(
+    name="DescribeClusterV2UserKubeconfig",
+    method="GET",
+    path="/api/v2/k8s/{ClusterId}/user_config",
+    summary="Get the kubeconfig of the caller in a cluster, without its end.",
+    description="As DescribeClusterUserKubeconfig, which replaces it.",
+    action_names=("cs:DescribeClusterV2UserKubeconfig", "cs:DescribeClusterUserKubeconfig", "cs:GetUserConfig"),
+    access_level=AccessLevel.READ,
+    resource=ONE_CLUSTER,
+    effects=_DISCLOSES,
+    input=UserKubeconfigInput,
+    output=BareKubeconfigOutput,
+    errors=_ISSUING_ERRORS,
+    deprecated=True,
+)
+
+DESCRIBE_SUBACCOUNT_USER_CONFIG = Operation(
+    name="DescribeSubaccountK8sClusterUserConfig",
+    method="GET",
+    path="/k8s/{ClusterId}/users/{Uid}/user_config",
+    summary="Get the kubeconfig of a RAM user or role in a cluster.",
+    description="As DescribeClusterUserKubeconfig, for somebody else. Only the account may call it.",
+    action_names=("cs:DescribeSubaccountK8sClusterUserConfig",),
+    access_level=AccessLevel.READ,
+    resource=ONE_CLUSTER,
+    effects=_DISCLOSES,
+    input=SubaccountKubeconfigInput,
+    output=KubeconfigOutput,
+    errors=(*_ISSUING_ERRORS, UserNotFound),
+    account_only=True,
+)
+
+UPDATE_USER_CONFIG_EXPIRE = Operation(
+    name="UpdateK8sClusterUserConfigExpire",
+    method="POST",
+    path="/k8s/{ClusterId}/user_config/expire",
+    summary="Set how long a user's kubeconfig of a cluster is to live.",
+    description="From the next time that the user gets a kubeconfig of the cluster, its certificate has this validity, "
+    "which ends at the latest with the cluster's CA. Revoking ends the setting. Only the account may call it.",
+    action_names=("cs:UpdateK8sClusterUserConfigExpire",),
+    access_level=AccessLevel.WRITE,
+    resource=ONE_CLUSTER,
+    effects=frozenset({Effect.CHANGES_SETTINGS}),
+    input=ExpireInput,
+    output=None,
+    errors=(ClusterNotFound, UserNotFound, BodyMalformed),
+    account_only=True,
+)
+
+REVOKE_KUBECONFIG = Operation(
+    name="RevokeK8sClusterKubeConfig",
+    method="DELETE",
+    path="/k8s/{ClusterId}/certs",
+    summary="Revoke the caller's kubeconfig of a cluster and issue another.",
+    description="Asks the removal of every live credential of the caller in the cluster and issues one anew, which "
+    "DescribeClusterUserKubeconfig then gives. The provider says revoke where a credential is replaced, clean where it "
+    "is removed.",
+    action_names=("cs:RevokeK8sClusterKubeConfig",),
+    access_level=AccessLevel.NONE,
+    resource=ONE_CLUSTER,
+    effects=frozenset({Effect.ISSUES, Effect.REMOVES}),
+    input=ClusterInput,
+    output=None,
+    errors=(ClusterNotFound, ClusterStateForbids),
+)
+
+CLEAN_CLUSTER_USER_PERMISSIONS = Operation(
+    name="CleanClusterUserPermissions",
+    method="DELETE",
+    path="/cluster/{ClusterId}/user/{Uid}/permissions",
+    summary="Remove a user's kubeconfig and permissions in a cluster.",
+    description="Asks the removal of every live credential of the user in the cluster; from then on none of them is "
+    "handed out again. The state in the lists changes when there is evidence that they are powerless.",
+    action_names=("cs:CleanClusterUserPermissions",),
+    access_level=AccessLevel.NONE,
+    resource=ONE_CLUSTER,
+    effects=frozenset({Effect.REMOVES}),
+    input=CleanInput,
+    output=None,
+    errors=(ClusterNotFound, ClusterStateForbids, UserNotFound, AuditNotReadable, CleanForbidden),
+)
+
+KUBECONFIG_OPERATIONS = (
+    DESCRIBE_CLUSTER_USER_KUBECONFIG,
+    DESCRIBE_CLUSTER_V2_USER_KUBECONFIG,
+    DESCRIBE_SUBACCOUNT_USER_CONFIG,
+    UPDATE_USER_CONFIG_EXPIRE,
+    REVOKE_KUBECONFIG,
+    CLEAN_CLUSTER_USER_PERMISSIONS,
+)

@@ -1,0 +1,82 @@
+"""What an operation is: one record, which every reader derives its part from.
+
+An odd operation is a field here, never an exception elsewhere.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from kubecustody.catalogue.shapes import Shape
+from kubecustody.core.errors import RequestError
+
+API_VERSION = "2015-12-15"
+LARGEST_INTEGER = 2**31 - 1
+
+
+class Effect(StrEnum):
+    """What an operation does, as a policy and a person must know it. "Only reads" means exactly {READS}."""
+
+    READS = "reads"
+    ISSUES = "issues"
+    DISCLOSES_KEY = "discloses_key"
+    REMOVES = "removes"
+    GRANTS = "grants"
+    RESTORES = "restores"
+    ATTESTS = "attests"
+    CHANGES_SETTINGS = "changes_settings"
+
+
+class AccessLevel(StrEnum):
+    """The access level that the provider's page of an operation gives."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+    LIST = "list"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of an operation's change history: the day (YYYY-MM-DD) and what changed."""
+
+    day: str
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation of the API.
+
+    path has its parameters as {WireName}. action_names: every RAM action that stands for it, the one of its
+    page first. resource: the ARN that a policy must match, with {region_id} and {account_id}; `*` at the end
+    where the provider knows no resource level, {ClusterId} and its like from the path. output: None where a success
+    has nothing to say; returns_list: the answer is an array of it. account_only: refused to every user and role but a
+    delegated administrator. errors: what it can raise beyond what every operation can.
+    """
+
+    name: str
+    method: str
+    path: str
+    summary: str
+    description: str
+    action_names: tuple[str, ...]
+    access_level: AccessLevel
+    resource: str
+    effects: frozenset[Effect]
+    input: type[Shape]
+    output: type[Shape] | None
+    errors: tuple[type[RequestError], ...] = ()
+    changes: tuple[Change, ...] = ()
+    ours: bool = False
+    returns_list: bool = False
+    account_only: bool = False
+    deprecated: bool = False
+    folded_actions: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "folded_actions", frozenset(name.lower() for name in self.action_names))
+
+
+ALL_RESOURCES = "acs:cs:{region_id}:{account_id}:*"
+ONE_CLUSTER = "acs:cs:{region_id}:{account_id}:cluster/{ClusterId}"
+ALL_CLUSTERS = "acs:cs:{region_id}:{account_id}:cluster/*"

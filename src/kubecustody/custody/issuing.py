@@ -1,0 +1,340 @@
+"""Getting, renewing and revoking kubeconfigs.
+
+Everything happens in one transaction: what is current, the decision (`core.issuing`), the key, the certificate, its
+record and its event. So two who ask at once get one new credential.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kubecustody.catalogue.kubeconfigs import (
+    BareKubeconfigOutput,
+    ClusterInput,
+    ExpireInput,
+    KubeconfigOutput,
+    SubaccountKubeconfigInput,
+    UserKubeconfigInput,
+)
+from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids, TooManyCredentials, UserNotFound
+from kubecustody.core.issuing import (
+    BACKDATE_SECONDS,
+    DAY_SECONDS,
+    AtLimit,
+    Decision,
+    HandOut,
+    Held,
+    Issue,
+    Limits,
+    decide_long_lived,
+    decide_temporary,
+)
+from kubecustody.core.states import ClusterState
+from kubecustody.core.times import format_time
+from kubecustody.custody.authentication import Caller
+from kubecustody.custody.changes import Change
+from kubecustody.custody.installation import Custody, seal_private_key
+from kubecustody.custody.verdicts import Chain, join_chain, load_trust, split_chain
+from kubecustody.kubeconfig.rendering import KubeconfigParts, NameStyle, render_kubeconfig
+from kubecustody.pki.certificates import format_certificates
+from kubecustody.pki.client_certificates import (
+    KeyType,
+    Signer,
+    common_name_for,
+    issue_client_certificate,
+    load_signer,
+)
+from kubecustody.pki.issuing import PemPair
+from kubecustody.pki.trust import assess
+from kubecustody.store import issuing as stored
+from kubecustody.store.clusters import ClusterDetails, find_cluster, find_cluster_details
+from kubecustody.store.credentials import NewCredential, update_holding
+from kubecustody.store.fleet import Cluster
+from kubecustody.store.issuing import IssuedCredential, IssueFacts, StoredSigner
+from kubecustody.store.principals import find_principal
+from kubecustody.store.transactions import Transaction
+
+# CAs by their sealed key, so that a change is noticed and nothing is unsealed for each certificate.
+_SIGNERS: dict[bytes, Signer] = {}
+_REMEMBERED_SIGNERS = 1024
+
+_USABLE_STATES = {ClusterState.RUNNING, ClusterState.UPDATING, ClusterState.UPDATING_FAILED, ClusterState.SCALING}
+
+
+class Kubeconfig(NamedTuple):
+    """A kubeconfig as text, and when its certificate ends (unix seconds)."""
+
+    text: str
+    not_after: int
+
+
+class _Wish(NamedTuple):
+    """Whose kubeconfig of which cluster, by which address, for how many minutes (None: long-lived)."""
+
+    uid: str
+    cluster_id: str
+    private_address: bool
+    temporary_minutes: int | None
+
+
+async def describe_cluster_user_kubeconfig(
+    custody: Custody, unit: Change, caller: Caller, request: UserKubeconfigInput
+) -> KubeconfigOutput:
+    """The caller's own kubeconfig."""
+    kubeconfig = await get_kubeconfig(custody, unit, _own_wish(caller, request))
+    return KubeconfigOutput(kubeconfig.text, format_time(kubeconfig.not_after))
+
+
+async def describe_cluster_v2_user_kubeconfig(
+    custody: Custody, unit: Change, caller: Caller, request: UserKubeconfigInput
+) -> BareKubeconfigOutput:
+    """The caller's own kubeconfig, without its end."""
+    return BareKubeconfigOutput((await get_kubeconfig(custody, unit, _own_wish(caller, request))).text)
+
+
+async def describe_subaccount_user_config(
+    custody: Custody, unit: Change, _: Caller, request: SubaccountKubeconfigInput
+) -> KubeconfigOutput:
+    """Somebody else's kubeconfig. Raises UserNotFound, also for who is deleted."""
+    principal = await find_principal(unit.tx, unit.account_id, request.uid)
+    if principal is None or principal.deleted_at is not None:
+        raise UserNotFound(request.uid)
+    wish = _Wish(request.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
+    kubeconfig = await get_kubeconfig(custody, unit, wish)
+    return KubeconfigOutput(kubeconfig.text, format_time(kubeconfig.not_after))
+
+
+def _own_wish(caller: Caller, request: UserKubeconfigInput) -> _Wish:
+    return _Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
+
+
+async def update_user_config_expire(_: Custody, unit: Change, __: Caller, request: ExpireInput) -> None:
+    """Set the validity of a person's next kubeconfig. Raises UserNotFound, ClusterNotFound."""
+    if await find_principal(unit.tx, unit.account_id, request.user) is None:
+        raise UserNotFound(request.user)
+    cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
+    await stored.set_custom_validity(
+        unit.tx, unit.account_id, request.user, cluster.seq, request.expire_hour, unit.counters.last_credential_no
+    )
+    unit.record("validity_set", uid=request.user, cluster_seq=cluster.seq, details={"hours": request.expire_hour})
+
+
+async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, request: ClusterInput) -> None:
+    """Ask the removal of everything that the caller holds in the cluster, and issue one anew."""
+    cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
+    place = await _find_place(custody, unit.tx, unit.account_id, cluster)
+    for live in await stored.list_live(unit.tx, unit.account_id, caller.uid, cluster.seq, unit.at):
+        await request_removal(unit, cluster, caller.uid, live.credential_no, live.fingerprint)
+    await stored.drop_custom_validity(unit.tx, unit.account_id, caller.uid, cluster.seq)
+    await _issue(custody, unit, place, caller.uid, Issue(_life_seconds(custody, None)), None)
+    await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
+
+
+async def request_removal(
+    unit: Change, cluster: Cluster, uid: str, credential_no: int, fingerprint: bytes | None
+) -> None:
+    """Record the wish that a credential be removed: from then on it is never handed out, renewed or mended."""
+    if await stored.set_removal_requested(unit.tx, unit.account_id, credential_no, unit.at):
+        subject = f"credential/{fingerprint.hex()}" if fingerprint else ""
+        unit.record("removal_requested", uid=uid, cluster_seq=cluster.seq, subject=subject)
+
+
+async def get_cluster(tx: Transaction, account_id: str, cluster_id: str) -> Cluster:
+    """The cluster of this id. Raises ClusterNotFound."""
+    cluster = await find_cluster(tx, account_id, cluster_id)
+    if cluster is None:
+        raise ClusterNotFound(cluster_id)
+    return cluster
+
+
+# --- issuing
+
+
+class _Place(NamedTuple):
+    """A cluster in which a kubeconfig can be issued, and by what."""
+
+    cluster: Cluster
+    details: ClusterDetails
+    signer: Signer
+    signer_no: int
+
+
+async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubeconfig:
+    """The current kubeconfig, or a new one where none is current or it is due for renewal.
+
+    Raises ClusterNotFound, ClusterStateForbids, TooManyCredentials.
+    """
+    cluster = await get_cluster(unit.tx, unit.account_id, wish.cluster_id)
+    place = await _find_place(custody, unit.tx, unit.account_id, cluster)
+    server = _server_address(cluster, place.details, private=wish.private_address)
+    current = await stored.list_current_issued(unit.tx, unit.account_id, wish.uid, cluster.seq, unit.at)
+    usable = {one.facts.number: one for one in current if _is_vouched(one, cluster, unit.now)}
+    decision = await _decide(custody, unit, wish, cluster, [one.facts for one in usable.values()])
+    if isinstance(decision, AtLimit):
+        oldest = usable[decision.oldest].fingerprint.hex()
+        raise TooManyCredentials(wish.uid, cluster.cluster_id, decision.limit, oldest)
+    if isinstance(decision, HandOut):
+        chain, key = await _open_kept(custody, unit, decision.number)
+    else:
+        for number in decision.replaces:
+            await request_removal(unit, cluster, wish.uid, number, usable[number].fingerprint)
+        chain, key = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes)
+        await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
+    unit.record(
+        "private_key_disclosed",
+        uid=wish.uid,
+        cluster_seq=cluster.seq,
+        subject=f"credential/{chain.leaf.fingerprint_hex}",
+        details={"temporary_minutes": wish.temporary_minutes},
+    )
+    return Kubeconfig(_render(custody, wish, server, place.details, chain, key), chain.leaf.not_after)
+
+
+def _is_vouched(one: IssuedCredential, cluster: Cluster, now: float) -> bool:
+    return one.vouched_until is not None and now <= one.vouched_until and one.trust_epoch == cluster.trust_epoch
+
+
+async def _decide(custody: Custody, unit: Change, wish: _Wish, cluster: Cluster, held: Sequence[Held]) -> Decision:
+    limits = Limits(custody.settings.most_long_lived, custody.settings.most_temporary)
+    if wish.temporary_minutes is not None:
+        return decide_temporary(held, wish.temporary_minutes, limits, unit.now)
+    custom = await stored.find_custom_validity(unit.tx, unit.account_id, wish.uid, cluster.seq)
+    return decide_long_lived(
+        held,
+        _life_seconds(custody, custom),
+        None if custom is None else custom[1],
+        limits,
+        unit.now,
+        keep_keys=custody.settings.keep_private_keys == "on",
+    )
+
+
+def _life_seconds(custody: Custody, custom: tuple[int, int] | None) -> int:
+    if custom is not None:
+        return custom[0] * 3600
+    return custody.settings.validity_days * DAY_SECONDS
+
+
+async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluster: Cluster) -> _Place:
+    state = cluster.seen_state or cluster.told_state
+    if state not in _USABLE_STATES:
+        raise ClusterStateForbids(cluster.cluster_id, f"it is {state}.")
+    details = await find_cluster_details(tx, account_id, cluster.seq)
+    signer = await stored.find_signer(tx, account_id, cluster.seq)
+    if details is None or signer is None or signer.kind != "ca" or signer.to_at is not None:
+        raise ClusterStateForbids(
+            cluster.cluster_id,
+            "nothing issues certificates for it. `kubecustody admin clusters signer` gives it a CA.",
+        )
+    return _Place(cluster, details, _load_signer(custody, account_id, cluster, signer), signer.signer_no)
+
+
+def _load_signer(custody: Custody, account_id: str, cluster: Cluster, signer: StoredSigner) -> Signer:
+    """The CA of a cluster; it is remembered by its sealed key, which changes with it."""
+    sealed = signer.sealed_key or b""
+    remembered = _SIGNERS.get(sealed)
+    if remembered is None:
+        key = custody.open_signer_key(account_id, cluster.seq, signer.signer_no, sealed)
+        remembered = load_signer(PemPair((signer.certificate or "").encode(), key))
+        if len(_SIGNERS) >= _REMEMBERED_SIGNERS:
+            _SIGNERS.clear()
+        _SIGNERS[sealed] = remembered
+    return remembered
+
+
+def _server_address(cluster: Cluster, details: ClusterDetails, *, private: bool) -> str:
+    address = details.private_endpoint if private else details.public_endpoint
+    if not address:
+        kind = "intranet" if private else "public"
+        option = "--private-endpoint" if private else "--public-endpoint"
+        raise ClusterStateForbids(
+            cluster.cluster_id,
+            f"it has no {kind} address. `kubecustody admin clusters set {cluster.cluster_id} {option} URL` gives it "
+            f"one, or ask with PrivateIpAddress={'False' if private else 'True'}.",
+        )
+    return address
+
+
+async def _issue(
+    custody: Custody, unit: Change, place: _Place, uid: str, decision: Issue, temporary_minutes: int | None
+) -> tuple[Chain, bytes]:
+    """Make key and certificate and record them; the certificate and the key as PEM."""
+    not_after = min(unit.at + decision.life_seconds, place.signer.not_after)
+    if not_after <= unit.at:
+        raise ClusterStateForbids(place.cluster.cluster_id, "the CA that issues for it has expired.")
+    made = issue_client_certificate(
+        place.signer,
+        common_name=common_name_for(uid, unit.at, custody.random_bytes),
+        not_before=unit.at - BACKDATE_SECONDS,
+        not_after=not_after,
+        key_type=KeyType(custody.settings.certificate_key_type),
+        random_bytes=custody.random_bytes,
+    )
+    chain, key = Chain(made.certificate, ()), made.private_key or b""
+    bundle = await load_trust(unit.tx, unit.account_id, place.cluster)
+    verdict = assess(chain.leaf, (), bundle)
+    if not verdict.vouched:
+        # It would be Unknown at once, count for no limit, and be made anew at each call.
+        raise ClusterStateForbids(
+            place.cluster.cluster_id,
+            f"it would not take what is issued for it. {verdict.reason} "
+            "`kubecustody admin clusters set CLUSTER --client-ca FILE` says which CAs it trusts.",
+        )
+    number = unit.take_credential_number()
+    new = NewCredential(
+        uid=uid,
+        cluster_seq=place.cluster.seq,
+        origin="issued",
+        fingerprint=chain.leaf.fingerprint,
+        common_name=chain.leaf.common_name or "",
+        not_before=chain.leaf.not_before,
+        not_after=chain.leaf.not_after,
+        vouched_until=verdict.chain_ends_at,
+        trust_epoch=place.cluster.trust_epoch,
+        verdict=verdict.code,
+        masters=False,
+        chain=join_chain(chain),
+        serial=chain.leaf.serial,
+        organizations=json.dumps(chain.leaf.organizations),
+    )
+    keep = custody.settings.keep_private_keys == "on"
+    sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep else None
+    facts = IssueFacts(place.signer_no, temporary_minutes, unit.at)
+    await stored.add_issued(unit.tx, unit.account_id, number, new, facts, sealed, unit.at)
+    unit.record(
+        "credential_issued",
+        uid=uid,
+        cluster_seq=place.cluster.seq,
+        subject=f"credential/{chain.leaf.fingerprint_hex}",
+        details={
+            "not_after": not_after,
+            "signer": place.signer_no,
+            "temporary_minutes": temporary_minutes,
+            "verdict": verdict.code,
+            "trust_epoch": new.trust_epoch,
+        },
+    )
+    return chain, key
+
+
+async def _open_kept(custody: Custody, unit: Change, number: int) -> tuple[Chain, bytes]:
+    kept = await stored.find_private_key(unit.tx, unit.account_id, number)
+    if kept is None:
+        raise RuntimeError(f"credential {number} was to be handed out and its key is not kept")
+    return split_chain(kept.chain), custody.open_private_key(unit.account_id, number, kept.sealed)
+
+
+def _render(custody: Custody, wish: _Wish, server: str, details: ClusterDetails, chain: Chain, key: bytes) -> str:
+    return render_kubeconfig(
+        KubeconfigParts(
+            uid=wish.uid,
+            cluster_id=wish.cluster_id,
+            server=server,
+            server_ca=details.server_ca.encode() if details.server_ca else None,
+            certificate=format_certificates([chain.leaf, *chain.intermediates]).encode(),
+            private_key=key,
+            tls_server_name=details.tls_server_name,
+            proxy_url=details.proxy_url,
+        ),
+        NameStyle(custody.settings.kubeconfig_names),
+    )

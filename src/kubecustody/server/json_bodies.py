@@ -1,0 +1,65 @@
+"""JSON bodies: read whole, in UTF-8, each member once, of bounded depth."""
+
+import json
+from functools import cache
+from typing import Any
+
+from kubecustody.catalogue.model import Operation
+from kubecustody.catalogue.shapes import Location, members_of
+from kubecustody.core.errors import BodyMalformed
+
+_DEEPEST = 32
+
+
+@cache
+def takes_body(operation: Operation) -> bool:
+    """Whether the operation has a member in the body."""
+    return any(member.about.location is Location.BODY for member in members_of(operation.input))
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The JSON object of a body; an empty one for none. Raises BodyMalformed."""
+    if not body:
+        return {}
+    value = _load(body)
+    if not isinstance(value, dict):
+        raise BodyMalformed("it must be a JSON object.")
+    return value
+
+
+def _load(body: bytes) -> Any:
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BodyMalformed(f"it is not UTF-8 at byte {error.start}.") from None
+    if _depth(text) > _DEEPEST:
+        raise BodyMalformed(f"it is nested deeper than {_DEEPEST} levels.")
+    try:
+        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        raise BodyMalformed(f"it is not JSON at line {error.lineno}, column {error.colno}.") from None
+    except ValueError:  # an integer of more digits than Python reads
+        raise BodyMalformed("a number in it has too many digits.") from None
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise BodyMalformed("a member of it is given twice.")
+    return members
+
+
+def _refuse_constant(name: str) -> Any:
+    raise BodyMalformed(f"{name} is no JSON.")
+
+
+def _depth(text: str) -> int:
+    """An upper bound of the nesting, brackets in strings counted too."""
+    depth = deepest = 0
+    for letter in text:
+        if letter in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif letter in "]}":
+            depth -= 1
+    return deepest

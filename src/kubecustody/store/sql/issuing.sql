@@ -1,0 +1,66 @@
+-- name: add_signer(account_id, cluster_seq, signer_no, kind, certificate, sealed_key, from_at)
+INSERT INTO signers (account_id, cluster_seq, signer_no, kind, certificate, sealed_key, from_at, to_at)
+VALUES (:account_id, :cluster_seq, :signer_no, :kind, :certificate, :sealed_key, :from_at, NULL);
+
+-- name: end_signers(account_id, cluster_seq, to_at)
+UPDATE signers SET to_at = :to_at WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND to_at IS NULL;
+
+-- name: find_newest_signer(account_id, cluster_seq)
+SELECT signer_no, kind, certificate, sealed_key, to_at FROM signers
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq ORDER BY signer_no DESC LIMIT 1;
+
+-- name: list_sealed_signer_keys(account_id)
+SELECT cluster_seq, signer_no, sealed_key FROM signers WHERE account_id = :account_id AND sealed_key IS NOT NULL;
+
+-- name: set_sealed_signer_key(account_id, cluster_seq, signer_no, sealed_key)
+UPDATE signers SET sealed_key = :sealed_key
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND signer_no = :signer_no;
+
+-- name: list_current_issued(account_id, uid, cluster_seq, now)
+-- Of our making, alive, and nobody has asked for their removal.
+SELECT c.credential_no, c.issued_at, c.not_after, c.temporary_minutes, k.sealed IS NOT NULL,
+       c.vouched_until, c.trust_epoch, c.fingerprint
+FROM credentials AS c
+LEFT JOIN private_keys AS k ON k.account_id = c.account_id AND k.credential_no = c.credential_no
+WHERE c.account_id = :account_id AND c.uid = :uid AND c.cluster_seq = :cluster_seq AND c.not_after >= :now
+    AND c.origin = 'issued' AND c.removed_at IS NULL AND c.removal_requested_at IS NULL;
+
+-- name: list_live_of(account_id, uid, cluster_seq, now)
+SELECT credential_no, fingerprint, removal_requested_at, masters FROM credentials
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND removed_at IS NULL
+    AND (not_after IS NULL OR not_after >= :now);
+
+-- name: set_issue_facts(account_id, credential_no, signer_no, temporary_minutes, issued_at)
+UPDATE credentials SET signer_no = :signer_no, temporary_minutes = :temporary_minutes, issued_at = :issued_at
+WHERE account_id = :account_id AND credential_no = :credential_no;
+
+-- name: find_private_key(account_id, credential_no)
+SELECT k.sealed, c.chain FROM private_keys AS k
+JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
+WHERE k.account_id = :account_id AND k.credential_no = :credential_no AND k.sealed IS NOT NULL;
+
+-- name: set_removal_requested(account_id, credential_no, removal_requested_at)
+UPDATE credentials SET removal_requested_at = :removal_requested_at
+WHERE account_id = :account_id AND credential_no = :credential_no AND removal_requested_at IS NULL;
+
+-- name: set_custom_validity(account_id, uid, cluster_seq, hours, after_credential_no)
+INSERT INTO custom_validities (account_id, uid, cluster_seq, hours, after_credential_no)
+VALUES (:account_id, :uid, :cluster_seq, :hours, :after_credential_no)
+ON CONFLICT (account_id, uid, cluster_seq) DO UPDATE
+SET hours = excluded.hours, after_credential_no = excluded.after_credential_no;
+
+-- name: find_custom_validity(account_id, uid, cluster_seq)
+SELECT hours, after_credential_no FROM custom_validities
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
+
+-- name: drop_custom_validity(account_id, uid, cluster_seq)
+DELETE FROM custom_validities WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
+
+-- name: list_holdings_of_cluster(account_id, cluster_seq)
+SELECT h.uid, h.vouched_until, h.unvouched_until, h.unvouched_open, h.newest_removed_at, h.newest_not_after,
+       h.trust_epoch, p.kind, p.disabled_at, p.deleted_at, n.name, n.display_name
+FROM holdings AS h
+JOIN principals AS p ON p.account_id = h.account_id AND p.uid = h.uid
+LEFT JOIN personal_names AS n ON n.account_id = h.account_id AND n.uid = h.uid
+WHERE h.account_id = :account_id AND h.cluster_seq = :cluster_seq
+ORDER BY h.uid;
