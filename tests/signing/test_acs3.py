@@ -691,3 +691,17 @@ def request_signed_by_sdk(method: str, segments: list[str], query: dict[str, str
     headers = [(name.lower().encode(), value.encode()) for name, value in outgoing.headers.items()]
     # The SDK puts its query on the wire with urlencode.
     return SignedRequest(method, outgoing.pathname.encode(), urlencode(query).encode(), headers, content_hash)
+
+
+def test_long_lists_of_signed_headers_are_refused_and_nothing_is_kept_of_them() -> None:
+    from kubecustody.signing import acs3
+
+    before = acs3._read_credential_part.cache_info().currsize
+    for names in ([f"x{number:04}" for number in range(65)], ["y" * 1000 + str(number) for number in range(5)]):
+        listed = ";".join(sorted(["host", *names])).encode()
+        value = b"ACS3-HMAC-SHA256 Credential=id,SignedHeaders=" + listed + b",Signature=" + b"0" * 64
+        request = SignedRequest("GET", b"/", b"", [(b"authorization", value), (b"host", b"h")], EMPTY_SHA256)
+        with pytest.raises(SignatureIncomplete):
+            read_claim(request, now=0, action="A", version="V")
+    assert acs3._read_credential_part.cache_info().currsize <= before + 1
+    assert acs3._read_credential_part.cache_info().maxsize <= 256
