@@ -398,6 +398,8 @@ def test_what_goes_while_a_request_waits_for_its_transaction_is_gone_for_it(home
         for thread in threads:
             thread.join(20)
     assert {answer.code for answer in answers.values()} == {code}
+    log = [json.loads(line) for line in home.server.log.read_text().splitlines() if key.access_key_id in line]
+    assert [line["code"] for line in log] == [code] * 2, "a request was refused before it had been authenticated"
     assert ask(home.path, "SELECT COUNT(*) FROM credentials WHERE uid = ?", key.uid) == [(0,)]
     assert ask(home.path, "SELECT COUNT(*) FROM events WHERE kind = 'private_key_disclosed' AND uid = ?", key.uid) == [
         (0,)
