@@ -1,9 +1,9 @@
 """What an operator told wrongly: noticed, or mended when the truth is known."""
 
 import pytest
+
 from custody.fleets import ANNA, BERT, NOW, Fleet
 from installations import Installation, make_installation
-
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import NameRefused, PrincipalKind
 from kubecustody.custody.imports import Outcome, assign_holder
