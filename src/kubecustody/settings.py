@@ -127,6 +127,14 @@ TABLE: tuple[Setting, ...] = (
         1024,
     ),
     Setting(
+        "legacy_signatures",
+        str,
+        "reads",
+        "Whether old clients may sign by ROA HMAC-SHA1, which covers less: everything (on), calls that only read, or "
+        "nothing (off).",
+        values=("on", "reads", "off"),
+    ),
+    Setting(
         "validity_days",
         int,
         "90",
@@ -190,6 +198,7 @@ class Settings:
     failed_signature_rate_per_second: float
     failed_signature_burst: int
     nonce_slots: int
+    legacy_signatures: str
     validity_days: int
     certificate_key_type: str
     keep_private_keys: str

@@ -12,7 +12,11 @@ from kubecustody.core.errors import (
     ParametersRefused,
     RequestError,
     ServiceUnavailable,
+    SignatureMismatch,
     Throttled,
+    TimestampExpired,
+    TimestampMalformed,
+    TimestampMissing,
 )
 
 ERROR_PAGE_PATH = "/docs/errors"
@@ -195,22 +199,22 @@ ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "MissingTimestamp",
         400,
-        "Timestamp is mandatory for this action: send the header x-acs-date, as 2026-11-24T03:00:42Z.",
+        "Timestamp is mandatory for this action: send the header {header}, as {example}.",
         "There is no x-acs-date.",
         "Send and sign x-acs-date.",
     ),
     ErrorDefinition(
         "InvalidTimeStamp.Format",
         400,
-        "Specified time stamp or date value is not well formatted: x-acs-date is {value!r}; "
-        "write it in UTC, as 2026-11-24T03:00:42Z.",
+        "Specified time stamp or date value is not well formatted: {header} is {value!r}; "
+        "write it in UTC, as {example}.",
         "x-acs-date has not the form yyyy-MM-ddTHH:mm:ssZ.",
         "Write the time in UTC with whole seconds.",
     ),
     ErrorDefinition(
         "InvalidTimeStamp.Expired",
         400,
-        "Specified time stamp or date value is expired: x-acs-date is {value}, the server's clock {server_time}. "
+        "Specified time stamp or date value is expired: {header} is {value}, the server's clock {server_time}. "
         "{expiry_rule}",
         "x-acs-date lies more than 15 minutes before or after the server's clock.",
         "Set the clock of the calling machine.",
@@ -289,14 +293,15 @@ ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "SignatureDoesNotMatch",
         400,
-        "Specified signature does not match our calculation. server StringToSign is [{string_to_sign}] "
-        "server CanonicalRequest is [{canonical_request}]",
+        "{calculation}",
         "The signature was made with another secret, or over another request than the one that arrived.",
         "Compare the canonical request in the message with the client's: where they differ, something on the way "
         "changed the request or it was signed wrongly; where they are equal, the secret is wrong.",
     ),
     INTERNAL_ERROR,
 )
+
+_DATE_EXAMPLES = {"x-acs-date": "2026-11-24T03:00:42Z", "Date": "Tue, 24 Nov 2026 03:00:42 GMT"}
 
 _BY_CODE = {definition.code: definition for definition in ERRORS}
 
@@ -327,10 +332,25 @@ def _extra_fields(error: RequestError) -> dict[str, str]:
         return {"policy_kind": _policy_kind(error), "decision": _decision(error)}
     if error.code == "UnsupportedHTTPMethod":
         return {"allowed_methods": ", ".join(getattr(error, "allowed", ()))}
-    if error.code == "InvalidTimeStamp.Expired":
-        rule = getattr(error, "reason", "") or "They may differ by 15 minutes at most: set the clock of the caller."
-        return {"expiry_rule": rule}
+    if isinstance(error, TimestampExpired):
+        return {"expiry_rule": error.reason or "They may differ by 15 minutes at most: set the clock of the caller."}
+    if isinstance(error, TimestampMissing | TimestampMalformed):
+        return {"example": _DATE_EXAMPLES.get(error.header, "2026-11-24T03:00:42Z")}
+    if isinstance(error, SignatureMismatch):
+        return {"calculation": _calculation(error)}
     return {}
+
+
+def _calculation(error: SignatureMismatch) -> str:
+    """What we calculated, in the provider's words: old clients compare what follows the colon with their own."""
+    if not error.canonical_request:
+        return (
+            f"Specified signature is not matched with our calculation. server string to sign is:{error.string_to_sign}"
+        )
+    return (
+        f"Specified signature does not match our calculation. server StringToSign is [{error.string_to_sign}] "
+        f"server CanonicalRequest is [{error.canonical_request}]"
+    )
 
 
 def _policy_kind(error: AccessDenied) -> str:

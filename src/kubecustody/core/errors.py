@@ -251,22 +251,24 @@ class SignatureMethodUnknown(SignatureError):
 
 @dataclass(eq=False)
 class TimestampMissing(SignatureError):
-    """There is no x-acs-date."""
+    """There is no date. `header` is the one that this signature takes it from."""
 
     code: ClassVar[str] = "MissingTimestamp"
+    header: str = "x-acs-date"
 
 
 @dataclass(eq=False)
 class TimestampMalformed(SignatureError):
-    """x-acs-date is not of the form 2026-11-24T03:00:42Z."""
+    """The date is not of the form that its header has."""
 
     code: ClassVar[str] = "InvalidTimeStamp.Format"
     value: str
+    header: str = "x-acs-date"
 
 
 @dataclass(eq=False)
 class TimestampExpired(SignatureError):
-    """x-acs-date is too far from the server's clock, or older than what the server can vouch for.
+    """The date is too far from the server's clock, or older than what the server can vouch for.
 
     `reason` completes the sentence where the ordinary text (15 minutes either way) does not hold.
     """
@@ -275,6 +277,7 @@ class TimestampExpired(SignatureError):
     value: str
     server_time: str
     reason: str = ""
+    header: str = "x-acs-date"
 
 
 @dataclass(eq=False)
@@ -360,7 +363,10 @@ class SecurityTokenForeign(SignatureError):
 
 @dataclass(eq=False)
 class SignatureMismatch(SignatureError):
-    """The signature is not the one that this secret gives. Both texts are functions of the request alone."""
+    """The signature is not the one that this secret gives. Both texts are functions of the request alone.
+
+    canonical_request is "" with the older signature, which has none.
+    """
 
     code: ClassVar[str] = "SignatureDoesNotMatch"
     string_to_sign: str

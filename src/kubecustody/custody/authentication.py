@@ -1,30 +1,36 @@
 """Who sent a request: the signature proven, and what the signature leaves open.
 
-1. The claim is read (`signing.acs3.read_claim`): form, what must be signed, date, body hash, operation.
+1. The claim is read (`signing.acs3.read_claim`): form, what must be signed, date, body hash, operation. A claim of the
+   older signature is read by `signing.roa`, as far as the setting legacy_signatures lets it.
 2. The key is found, and is alive, as are its holder and the account. That a key is unknown or disabled is told,
    as the provider does.
 3. A permanent key comes without a security token.
 4. The signature is verified with the key's secret (`signing.acs3.verify_signature`).
-5. Only then is the nonce recorded, once per key: else anyone could spend another's nonces.
+5. Only then is the nonce recorded, once per key: else anyone could spend another's nonces. The older signature may come
+   without one: then a call that only reads may be repeated, since real clients send equal requests within a second, and
+   for any other the signature is the nonce.
 
 All of it reads the request's own snapshot, so a key that is disabled is refused at its next request.
 """
 
+import hashlib
 from collections import OrderedDict
 from typing import NamedTuple, Protocol
 
-from kubecustody.catalogue.model import API_VERSION, Operation
+from kubecustody.catalogue.model import API_VERSION, Effect, Operation
 from kubecustody.core.errors import (
     AccessKeyInactive,
     AccessKeyNotFound,
     NonceUsed,
     SecurityTokenForeign,
     ServiceUnavailable,
+    SignatureMethodUnknown,
     TimestampExpired,
 )
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.times import format_time
 from kubecustody.custody.installation import Custody
+from kubecustody.signing import roa
 from kubecustody.signing.acs3 import Claim, read_claim, verify_signature
 from kubecustody.signing.request import SignedRequest
 from kubecustody.store.callers import KeyHolder, find_key_holder
@@ -70,20 +76,33 @@ class Authenticator:
         self._secrets: OrderedDict[bytes, bytes] = OrderedDict()
 
     async def authenticate(
-        self, tx: Transaction, request: SignedRequest, operation: Operation, now: float, limit: KeyLimit
+        self,
+        tx: Transaction,
+        request: SignedRequest,
+        operation: Operation,
+        now: float,
+        limit: KeyLimit,
+        body: bytes = b"",
     ) -> Caller:
         """The caller. Raises SignatureError, ServiceUnavailable, and Throttled where `limit` does.
 
         `now` is the real clock's: signatures are judged by no other.
         """
-        claim = read_claim(request, now=now, action=operation.name, version=API_VERSION)  # 1
+        claim = self._read_claim(request, operation, now, body)  # 1
         self._refuse_unvouched(claim, now)
         holder = _check_alive(claim.access_key_id, await find_key_holder(tx, claim.access_key_id))  # 2
         if claim.security_token is not None:  # 3
             raise SecurityTokenForeign(claim.access_key_id)
-        verify_signature(request, claim, self._secret(holder, claim.access_key_id))  # 4
+        secret = self._secret(holder, claim.access_key_id)
+        if isinstance(claim, Claim):  # 4
+            verify_signature(request, claim, secret)
+            nonce: str | None = claim.nonce
+        else:
+            roa.verify_signature(request, claim, secret)
+            nonce = claim.nonce or (None if operation.effects == {Effect.READS} else claim.signature.hex())
         limit(claim.access_key_id)
-        self._spend_nonce(claim, holder, now)  # 5
+        if nonce is not None:  # 5
+            self._spend_nonce(claim, nonce, holder, now)
         return _caller(holder, claim.access_key_id)
 
     async def confirm(self, tx: Transaction, caller: Caller) -> Caller:
@@ -91,7 +110,20 @@ class Authenticator:
         holder = _check_alive(caller.access_key_id, await find_key_holder(tx, caller.access_key_id))
         return _caller(holder, caller.access_key_id)
 
-    def _refuse_unvouched(self, claim: Claim, now: float) -> None:
+    def _read_claim(
+        self, request: SignedRequest, operation: Operation, now: float, body: bytes
+    ) -> Claim | roa.RoaClaim:
+        try:
+            return read_claim(request, now=now, action=operation.name, version=API_VERSION)
+        except SignatureMethodUnknown as unknown:
+            legacy = self._custody.settings.legacy_signatures
+            taken = legacy == "on" or (legacy == "reads" and operation.effects == {Effect.READS})
+            if unknown.method != roa.SCHEME.decode() or not taken:
+                raise
+        md5 = hashlib.md5(body, usedforsecurity=False).digest() if body else None
+        return roa.read_claim(request, now=now, action=operation.name, version=API_VERSION, body_md5=md5)
+
+    def _refuse_unvouched(self, claim: Claim | roa.RoaClaim, now: float) -> None:
         if claim.signed_at < self._nonces.refuse_before:
             raise TimestampExpired(
                 format_time(claim.signed_at),
@@ -109,10 +141,10 @@ class Authenticator:
                 self._secrets.popitem(last=False)
         return secret
 
-    def _spend_nonce(self, claim: Claim, holder: KeyHolder, now: float) -> None:
-        verdict = self._nonces.spend(holder.account_id, claim.access_key_id, claim.nonce, claim.nonce_expires_at, now)
+    def _spend_nonce(self, claim: Claim | roa.RoaClaim, nonce: str, holder: KeyHolder, now: float) -> None:
+        verdict = self._nonces.spend(holder.account_id, claim.access_key_id, nonce, claim.nonce_expires_at, now)
         if verdict is Verdict.USED:
-            raise NonceUsed(claim.nonce)
+            raise NonceUsed(nonce)
         if verdict is Verdict.FULL:
             raise ServiceUnavailable("the record of nonces is full (setting nonce_slots)", retry_after_ms=60_000)
 

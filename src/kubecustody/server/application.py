@@ -168,7 +168,7 @@ class Application:
 
         async def work(tx: Transaction) -> tuple[Caller, Shape, Shape | None]:
             caller = trace.caller = await self._authenticator.authenticate(  # 4
-                tx, request, operation, time.time(), self._limit_key
+                tx, request, operation, time.time(), self._limit_key, body
             )
             decoded = decode_input(operation, path_values, query_string, body)  # 5
             await self._authoriser.authorise(tx, caller, operation, path_values)  # 6

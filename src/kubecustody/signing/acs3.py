@@ -216,7 +216,7 @@ def _check_coverage(headers: Mapping[bytes, bytes], doubled: frozenset[bytes], c
 def _read_date(headers: Mapping[bytes, bytes], now: float) -> int:
     value = headers.get(b"x-acs-date")
     if value is None:
-        raise TimestampMissing
+        raise TimestampMissing()
     signed_at = _parse_date(value.strip())
     if signed_at is None:
         raise TimestampMalformed(_echo(value.strip()))

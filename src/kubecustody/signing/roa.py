@@ -180,12 +180,12 @@ def _check_method(signed: Mapping[bytes, bytes]) -> None:
 def _read_date(signed: Mapping[bytes, bytes], now: float) -> int:
     value = signed.get(b"date")
     if value is None:
-        raise TimestampMissing
+        raise TimestampMissing("Date")
     signed_at = _parse_date(value)
     if signed_at is None:
-        raise TimestampMalformed(_echo(value))
+        raise TimestampMalformed(_echo(value), "Date")
     if abs(now - signed_at) > CLOCK_SKEW_SECONDS:
-        raise TimestampExpired(_echo(value), server_time=formatdate(now, usegmt=True))
+        raise TimestampExpired(_echo(value), formatdate(now, usegmt=True), header="Date")
     return signed_at
 
 
