@@ -214,7 +214,7 @@ def test_upper_case_hex_is_the_same_signature(place: Place) -> None:
 
 
 def test_other_algorithm_is_told_which_one_is_spoken(place: Place) -> None:
-    old = "acs AKTESTID:7A0QUnhv4YY1kol4pC6UZ2cauaA="
+    old = "ACS3-RSA-SHA256 Credential=AKTESTID,SignedHeaders=host,Signature=00"
     message = refuse_mangled(place, "InvalidSignatureMethod", "authorization", old)
     assert message.endswith("is not valid: acs. Sign with ACS3-HMAC-SHA256.")
 
