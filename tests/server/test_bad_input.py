@@ -216,7 +216,7 @@ def test_upper_case_hex_is_the_same_signature(place: Place) -> None:
 def test_other_algorithm_is_told_which_one_is_spoken(place: Place) -> None:
     old = "ACS3-RSA-SHA256 Credential=AKTESTID,SignedHeaders=host,Signature=00"
     message = refuse_mangled(place, "InvalidSignatureMethod", "authorization", old)
-    assert message.endswith("is not valid: acs. Sign with ACS3-HMAC-SHA256.")
+    assert message.endswith("is not valid: ACS3-RSA-SHA256. Sign with ACS3-HMAC-SHA256.")
 
 
 def test_signature_of_another_key_does_not_match(place: Place) -> None:
