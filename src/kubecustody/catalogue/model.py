@@ -43,9 +43,9 @@ class Change:
     summary: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One operation of the API.
+    """One operation of the API. Each is one object, compared and hashed as such.
 
     path has its parameters as {WireName}. action_names: every RAM action that stands for it, the one of its
     page first. resource: the ARN that a policy must match, with {region_id} and {account_id}; `*` at the end
@@ -72,8 +72,10 @@ class Operation:
     account_only: bool = False
     deprecated: bool = False
     folded_actions: frozenset[str] = field(init=False)
+    names_cluster: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "names_cluster", "{ClusterId}" in self.resource)
         object.__setattr__(self, "folded_actions", frozenset(name.lower() for name in self.action_names))
 
 

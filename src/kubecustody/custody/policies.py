@@ -163,7 +163,7 @@ class Authoriser:
     """
 
     def __init__(self) -> None:
-        self._remembered: dict[tuple[str, str, int, str, str], Decision] = {}
+        self._remembered: dict[tuple[str, str, int, str, bytes], Decision] = {}
 
     async def authorise(
         self, tx: Transaction, caller: Caller, operation: Operation, path_values: Mapping[str, bytes]
@@ -171,10 +171,16 @@ class Authoriser:
         """Raise AccessDenied unless the caller may do this operation on the resource that the path names."""
         if caller.kind == PrincipalKind.ACCOUNT:
             return
-        values = {name: value.decode("utf-8", "replace") for name, value in path_values.items()}
-        resource = operation.resource.format(region_id=caller.region_id, account_id=caller.account_id, **values)
-        key = (caller.account_id, caller.uid, caller.iam_version, operation.name, resource)
+        cluster_id = path_values["ClusterId"] if operation.names_cluster else b""
+        key = (caller.account_id, caller.uid, caller.iam_version, operation.name, cluster_id)
         decision = self._remembered.get(key)
+        if decision is not None and decision.allowed and not operation.account_only:
+            return
+        resource = operation.resource.format(
+            region_id=caller.region_id,
+            account_id=caller.account_id,
+            ClusterId=cluster_id.decode("utf-8", "replace"),
+        )
         if decision is None:
             decision = await self._decide(tx, caller, operation, resource)
             if len(self._remembered) >= _REMEMBERED:

@@ -32,11 +32,9 @@ def network_of(address: str) -> str:
     return address
 
 
-def may_speak_plainly(peer: tuple[str, int] | None, proxies: Sequence[Network]) -> bool:
-    """Whether plain HTTP from this peer is answered: from this machine itself, or from a declared proxy."""
-    if peer is None:
-        return True
-    parsed = _parse(peer[0])
+def may_speak_plainly(peer: str, proxies: Sequence[Network]) -> bool:
+    """Whether plain HTTP from this address is answered: from this machine itself, or from a declared proxy."""
+    parsed = _parse(peer)
     return parsed is not None and (parsed.is_loopback or any(parsed in network for network in proxies))
 
 

@@ -60,6 +60,7 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _LIMITED_KEYS = 20_000
 _LIMITED_ADDRESSES = 50_000
 _SHOWN_PATH = 500
+_REMEMBERED_PEERS = 1000
 _LARGEST_IDLE_BODY_BYTES = 4096  # of an operation that takes none
 
 log = logging.getLogger("kubecustody.server")
@@ -104,6 +105,7 @@ class Application:
         self._metrics = metrics
         self._access_log = access_log
         self._proxies = settings.proxies
+        self._plain_peers: set[str] = set()
         # Each worker counts for itself, so each has its share.
         share = 1 / settings.workers
         self._key_limits = TokenBuckets(
@@ -204,8 +206,15 @@ class Application:
         return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
     def _check_transport(self, scope: Scope) -> None:
-        if self._settings.tls == "off" and not may_speak_plainly(scope["client"], self._proxies):
+        if self._settings.tls == "on":
+            return
+        peer = scope["client"]
+        if peer is None or peer[0] in self._plain_peers:
+            return
+        if not may_speak_plainly(peer[0], self._proxies):
             raise ProtocolNeedsTls
+        if len(self._plain_peers) < _REMEMBERED_PEERS:
+            self._plain_peers.add(peer[0])
 
     def _limit_key(self, access_key_id: str) -> None:
         wait_ms = self._key_limits.take(access_key_id, time.monotonic())
