@@ -120,7 +120,7 @@ def test_empty_uid_is_the_caller(place: Place) -> None:
 
 def test_unknown_uid_is_told_and_says_what_to_give(place: Place) -> None:
     message = refuse(place, "EntityNotExist.User", f"/users/{UNKNOWN_UID}/kubeconfig/states")
-    assert UNKNOWN_UID in message and "leave it empty for yourself" in message
+    assert UNKNOWN_UID in message and "RAM user or role of this account" in message
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "EntityNotExist.User",
         404,
         "The user does not exist: this account never had a user or role with the Uid {uid}. "
-        "Give the Uid (digits) of a RAM user or role of this account, or leave it empty for yourself.",
+        "Give the Uid (digits) of a RAM user or role of this account.",
         "No user or role of the account has, or ever had, this Uid.",
         "Look the Uid up with `kubecustody admin users list`. A deleted user can still be listed.",
     ),

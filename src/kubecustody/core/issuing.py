@@ -85,16 +85,19 @@ def decide_long_lived(
     return Issue(life_seconds, replaces)
 
 
-def decide_temporary(held: Sequence[Held], minutes: int, limits: Limits, now: float) -> Decision:
+def decide_temporary(
+    held: Sequence[Held], minutes: int, limits: Limits, now: float, *, keep_keys: bool = True
+) -> Decision:
     """What to do for somebody who asks for a kubeconfig of so many minutes."""
     mine = [one for one in held if one.temporary_minutes is not None]
     same = [one for one in mine if one.temporary_minutes == minutes and one.key_kept]
     newest = max(same, key=lambda one: (one.not_after, one.number), default=None)
     if newest is not None and newest.not_after - now >= minutes * 60 / 2:
         return HandOut(newest.number)
-    if len(mine) >= limits.temporary:
+    replaces = () if keep_keys else tuple(one.number for one in mine if one.temporary_minutes == minutes)
+    if len(mine) - len(replaces) >= limits.temporary:
         return AtLimit(min(mine, key=lambda one: (one.issued_at, one.number)).number, limits.temporary)
-    return Issue(minutes * 60)
+    return Issue(minutes * 60, replaces)
 
 
 def renewal_window(life_seconds: int) -> int:

@@ -196,8 +196,9 @@ def _is_vouched(one: IssuedCredential, cluster: Cluster, now: float) -> bool:
 
 async def _decide(custody: Custody, unit: Change, wish: _Wish, cluster: Cluster, held: Sequence[Held]) -> Decision:
     limits = Limits(custody.settings.most_long_lived, custody.settings.most_temporary)
+    keep_keys = custody.settings.keep_private_keys == "on"
     if wish.temporary_minutes is not None:
-        return decide_temporary(held, wish.temporary_minutes, limits, unit.now)
+        return decide_temporary(held, wish.temporary_minutes, limits, unit.now, keep_keys=keep_keys)
     custom = await stored.find_custom_validity(unit.tx, unit.account_id, wish.uid, cluster.seq)
     return decide_long_lived(
         held,
@@ -205,7 +206,7 @@ async def _decide(custody: Custody, unit: Change, wish: _Wish, cluster: Cluster,
         None if custom is None else custom[1],
         limits,
         unit.now,
-        keep_keys=custody.settings.keep_private_keys == "on",
+        keep_keys=keep_keys,
     )
 
 

@@ -1,21 +1,16 @@
-"""Running the API: one process that serves, or a parent that keeps several workers on one listening socket."""
+"""Running the API: what a serving process does from its start to its stop. Several of them: `server.workers`."""
 
 import asyncio
 import contextlib
 import ctypes
 import logging
-import multiprocessing
-import os
 import queue
 import signal
 import socket
 import ssl
 import sys
-import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.process import BaseProcess
 from typing import Any, TypeAlias
 
 import uvicorn
@@ -31,7 +26,6 @@ BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 75
 # SIGHUP: the terminal was closed.
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_RESTART_PAUSE_SECONDS = 1.0
 _CERTIFICATE_PAUSE_SECONDS = 3600.0
 
 # Signals to stop, as they come: a queue of this kind may be filled from a signal's handler.
@@ -45,7 +39,7 @@ def serve(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | None
 
     Raises OperatorError where the installation, an address or a certificate cannot be used.
     """
-    stopping = _note_signals()
+    stopping = note_signals()
     asyncio.run(_check(settings))
     with _listening(settings) as listener:
         if ready is not None:
@@ -54,13 +48,15 @@ def serve(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | None
             from prometheus_client import CollectorRegistry
 
             registry = CollectorRegistry()
-            with _metrics_server(settings, registry):
-                _run_worker(settings, listener, registry, stopping)
+            with metrics_server(settings, registry):
+                run_worker(settings, listener, registry, stopping)
         else:
-            _supervise(settings, listener, stopping)
+            from kubecustody.server.workers import supervise
+
+            supervise(settings, listener, stopping)
 
 
-def _note_signals() -> Stopping:
+def note_signals() -> Stopping:
     """Note signals to stop from here on, so that none comes too early to count or kills halfway through a start."""
     stopping: Stopping = queue.SimpleQueue()
     for number in _STOP_SIGNALS:
@@ -143,7 +139,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 
 @contextlib.contextmanager
-def _metrics_server(settings: Settings, registry: Any) -> Iterator[None]:
+def metrics_server(settings: Settings, registry: Any) -> Iterator[None]:
     """Answers the registry's metrics at their own address, from a thread."""
     address = settings.metrics_address
     if address is None:
@@ -165,7 +161,7 @@ def _metrics_server(settings: Settings, registry: Any) -> Iterator[None]:
         thread.join()
 
 
-def _run_worker(settings: Settings, listener: socket.socket, registry: Any, stopping: Stopping) -> None:
+def run_worker(settings: Settings, listener: socket.socket, registry: Any, stopping: Stopping) -> None:
     """Serve in this process until it is told to stop."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, listener, registry, stopping))
@@ -228,69 +224,3 @@ def server_config(settings: Settings, application: Any) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.graceful_timeout_seconds,
         **tls,
     )
-
-
-# --- several workers
-
-
-def _supervise(settings: Settings, listener: socket.socket, stopping: Stopping) -> None:
-    with tempfile.TemporaryDirectory(prefix="kubecustody-metrics-") as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        from prometheus_client import CollectorRegistry
-        from prometheus_client.multiprocess import MultiProcessCollector
-
-        registry = CollectorRegistry()
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        with _metrics_server(settings, registry):
-            _keep_workers(settings, listener, stopping)
-
-
-def _keep_workers(settings: Settings, listener: socket.socket, stopping: Stopping) -> None:
-    workers: list[BaseProcess] = []
-    while not _is_told_to_stop(stopping, _RESTART_PAUSE_SECONDS if workers else 0):
-        dead = [worker for worker in workers if not worker.is_alive()]
-        for worker in dead:
-            log.error("worker %s ended with exit code %s; another is started", worker.pid, worker.exitcode)
-        workers = [worker for worker in workers if worker.is_alive()]
-        workers += [_start_worker(settings, listener) for _ in range(settings.workers - len(workers))]
-    for worker in workers:
-        worker.terminate()
-    for worker in workers:
-        worker.join(settings.graceful_timeout_seconds + 5)
-        if worker.is_alive():
-            worker.kill()
-
-
-def _is_told_to_stop(stopping: Stopping, wait_seconds: float) -> bool:
-    try:
-        stopping.get(timeout=wait_seconds)
-    except queue.Empty:
-        return False
-    return True
-
-
-def _start_worker(settings: Settings, listener: socket.socket) -> BaseProcess:
-    context = multiprocessing.get_context("spawn")
-    worker = context.Process(target=_worker_main, args=(settings, listener), name="kubecustody-worker")
-    worker.start()
-    return worker
-
-
-def _worker_main(settings: Settings, listener: socket.socket) -> None:
-    from prometheus_client import CollectorRegistry
-
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
-    try:
-        _run_worker(settings, listener, CollectorRegistry(), _note_signals())
-    except OperatorError as error:
-        log.error("%s", error)
-        sys.exit(1)
-
-
-def _end_with(parent: Any) -> None:
-    """Stop this worker when the parent is gone, even killed."""
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
