@@ -41,7 +41,7 @@ class Busy:
         self.acks.send_bytes(f"{kind} {name}".encode())
 
     async def add_cluster(self) -> None:
-        fields = ClusterFields(name="more", client_ca=self.ca)
+        fields = ClusterFields(name=f"more-{self.dice.getrandbits(60)}", client_ca=self.ca)
         self.acknowledge("cluster", str(await self.change(add_cluster, fields)))
 
     async def add_principal(self) -> None:

@@ -18,7 +18,7 @@ import click
 from kubecustody.catalogue.operations import get_operation
 from kubecustody.cli.demo_fleet import DemoFleet, make_fleet
 from kubecustody.cli.machine import settings_of
-from kubecustody.cli.output import note, print_rows, say, tell_secret
+from kubecustody.cli.output import console, note, print_rows, say, tell_secret
 from kubecustody.client.calls import Endpoint, call_operation
 from kubecustody.core.times import format_time
 from kubecustody.pki.sealing import RING_VARIABLE
@@ -26,6 +26,7 @@ from kubecustody.server.running import serve
 from kubecustody.settings import Settings
 
 _COLUMNS = ["cluster_name", "cluster_state", "cert_state", "cert_expire_time", "cluster_id"]
+_WIDE_ENOUGH = 100  # for the ids too
 
 
 @click.command("demo")
@@ -110,7 +111,7 @@ def _show(settings: Settings, fleet: DemoFleet, *, once: bool) -> None:
     endpoint = Endpoint(settings.public_url, reader.access_key_id, reader.secret)
     rows, through = ask_states(endpoint, fleet.region, fleet.uids["alice"])
     say(f"\nalice ({fleet.uids['alice']}) in {len(rows)} clusters, asked through {through}:\n")
-    print_rows(rows, _COLUMNS, "table")
+    print_rows(rows, _COLUMNS if console().width >= _WIDE_ENOUGH else _COLUMNS[:-1], "table")
     say(f"\nsandbox flips from Unexpired to Expired at {format_time(fleet.flips_at)}, by the clock alone.")
     if not once:
         _say_what_next(settings, fleet)

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -48,7 +49,7 @@ def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output
     for row in listed:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     out = console()
-    if out.measure(table).maximum <= out.width:
+    if Measurement.get(out, out.options.update(max_width=_WIDE), table).maximum <= out.width:
         out.print(table)
     else:
         _print_blocks(out, listed, columns)

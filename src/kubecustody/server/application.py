@@ -169,9 +169,13 @@ class Application:
         reader = READ_HANDLERS.get(operation.name)
 
         async def work(tx: Transaction) -> tuple[Caller, Shape, Shape | None]:
-            caller = trace.caller = await self._authenticator.authenticate(  # 4
-                tx, request, operation, time.time(), self._limit_key, body
-            )
+            if trace.caller is None:  # 4
+                trace.caller = await self._authenticator.authenticate(
+                    tx, request, operation, time.time(), self._limit_key, body
+                )
+            else:  # a store may run a read again, and a nonce is spent once
+                trace.caller = await self._authenticator.confirm(tx, trace.caller)
+            caller = trace.caller
             decoded = decode_input(operation, path_values, query_string, body)  # 5
             await self._authoriser.authorise(tx, caller, operation, path_values)  # 6
             return caller, decoded, await reader(tx, caller, decoded, self._clock()) if reader else None  # 7
