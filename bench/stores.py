@@ -1,7 +1,6 @@
 """Installations of ours filled in bulk: the rows that a million single changes would leave, written at once."""
 
 import asyncio
-import json
 import os
 import sqlite3
 import time
@@ -144,8 +143,3 @@ def _credential_row(data: Fleet, number: int, one: BulkCredential) -> tuple[obje
         data.account_id, number, data.user_uid, one.cluster_seq, fingerprint, common_name, *times, one.removed_at,
         removed_by,
     )  # fmt: skip
-
-
-def describe(settings: Settings) -> str:
-    """One line about the size of a store."""
-    return json.dumps({"store_megabytes": round(settings.store_file.stat().st_size / 1e6, 1)})

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from kubecustody.core.errors import (
     AccessDenied,
+    MethodUnsupported,
     ParametersRefused,
     RequestError,
     ServiceUnavailable,
@@ -330,8 +331,8 @@ def _extra_fields(error: RequestError) -> dict[str, str]:
         return {"fault_texts": " ".join(f"{fault.parameter}: {fault.text}" for fault in error.faults)}
     if isinstance(error, AccessDenied):
         return {"policy_kind": _policy_kind(error), "decision": _decision(error)}
-    if error.code == "UnsupportedHTTPMethod":
-        return {"allowed_methods": ", ".join(getattr(error, "allowed", ()))}
+    if isinstance(error, MethodUnsupported):
+        return {"allowed_methods": ", ".join(error.allowed)}
     if isinstance(error, TimestampExpired):
         return {"expiry_rule": error.reason or "They may differ by 15 minutes at most: set the clock of the caller."}
     if isinstance(error, TimestampMissing | TimestampMalformed):

@@ -100,14 +100,15 @@ async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candid
         return _row(candidate, leaf, Outcome.REFUSED, "", "", (remark,))
     chain = Chain(leaf, candidate.intermediates)
     verdict = assess(leaf, candidate.intermediates, place.bundle)
+    proven = await find_holder(unit.tx, unit.account_id, leaf, verdict)
     try:
-        uid = await _holder(unit, place, leaf, verdict)
+        uid = _holder(place, proven)
     except OperatorError as fault:
         return _row(candidate, leaf, Outcome.REFUSED, "", "", (str(fault),))
     new = _new_credential(place, chain, verdict, uid)
     known = await find_known(unit.tx, unit.account_id, place.cluster.seq, leaf.fingerprint)
     if known is not None:
-        return await _take_known(custody, unit, place, candidate, leaf, known, new)
+        return await _take_known(custody, unit, place, candidate, leaf, known, new, proven)
     await add_credential(unit.tx, unit.account_id, number, new, unit.at)
     unit.record(
         "credential_imported",
@@ -128,13 +129,13 @@ async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candid
     return _row(candidate, leaf, Outcome.TAKEN, uid, _state(new, unit.now), remarks)
 
 
-async def _holder(unit: Change, place: _Place, leaf: Certificate, verdict: Verdict) -> str:
-    named = await find_holder(unit.tx, unit.account_id, leaf, verdict)
+def _holder(place: _Place, proven: str) -> str:
+    """Whose a certificate is to be, which its chain proves to be `proven`'s ("" : nobody's)."""
     if place.holder is None:
-        return named
-    if named and named != place.holder:
+        return proven
+    if proven and proven != place.holder:
         raise OperatorError(
-            f"The certificate's common name says that it is {named}'s, and its chain holds; "
+            f"The certificate's common name says that it is {proven}'s, and its chain holds; "
             f"it is not taken for {place.holder}. Import it without --holder."
         )
     return place.holder
@@ -168,11 +169,10 @@ async def _take_known(
     leaf: Certificate,
     known: KnownCredential,
     new: NewCredential,
+    proven: str,
 ) -> ImportRow:
     """A certificate that is recorded already: at most it gets a holder or a better chain, or its key is kept."""
     subject = f"credential/{leaf.fingerprint_hex}"
-    verdict = assess(leaf, candidate.intermediates, place.bundle)
-    proven = await find_holder(unit.tx, unit.account_id, leaf, verdict)
     uid, remarks, vouched_until = proven or known.uid or new.uid, candidate.remarks, known.vouched_until
     if uid != known.uid:
         await set_holder(unit.tx, unit.account_id, known.credential_no, uid)

@@ -89,16 +89,13 @@ def _check_reason(author: Author) -> None:
 async def _select(tx: Transaction, account_id: str, cluster: Cluster, selection: Selection) -> list[OwnedCredential]:
     if sum(value is not None for value in selection) != 1:
         raise OperatorError("Say which credentials: one of --fingerprint, --serial or --user.")
+    everything = await list_all_in_cluster(tx, account_id, cluster.seq)
     if selection.user is not None:
         uid = (await get_named(tx, account_id, selection.user)).uid
-        chosen = [owned for owned in await list_all_in_cluster(tx, account_id, cluster.seq) if owned.uid == uid]
+        chosen = [owned for owned in everything if owned.uid == uid]
     else:
         numbers = await _numbers(tx, account_id, cluster, selection)
-        chosen = [
-            owned
-            for owned in await list_all_in_cluster(tx, account_id, cluster.seq)
-            if owned.held.facts.number in numbers
-        ]
+        chosen = [owned for owned in everything if owned.held.facts.number in numbers]
     if not chosen:
         raise OperatorError(
             f"No credential of {cluster.name} is meant by that; nothing was changed. "

@@ -38,7 +38,6 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from kubecustody.core.errors import (
-    ActionMismatch,
     ContentHashMismatch,
     ContentHashMissing,
     NonceMalformed,
@@ -49,10 +48,9 @@ from kubecustody.core.errors import (
     TimestampExpired,
     TimestampMalformed,
     TimestampMissing,
-    VersionMismatch,
 )
 from kubecustody.signing.canonical import canonical_paths, canonical_queries, spell_query
-from kubecustody.signing.request import SignedRequest
+from kubecustody.signing.request import SignedRequest, check_route, echo
 
 ALGORITHM = "ACS3-HMAC-SHA256"
 CLOCK_SKEW_SECONDS = 900
@@ -66,7 +64,6 @@ _SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
 _DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TOKEN_LINE = re.compile(rb"^(x-acs-security-token:).*$", re.MULTILINE)
-_ECHO_MAX_BYTES = 128
 _NO_NAMES: frozenset[bytes] = frozenset()
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
@@ -136,7 +133,7 @@ def read_claim(request: SignedRequest, *, now: float, action: str, version: str)
     # 6
     content_hash = _read_content_hash(headers, request.body_sha256)
     # 7
-    _check_route(headers, action, version)
+    check_route(headers, action, version)
     # 8
     canonical_tail = _fill_tail(headers, credential, content_hash)
     token = headers.get(b"x-acs-security-token")
@@ -198,7 +195,7 @@ def _tail_template(names: Sequence[bytes], signed_headers: bytes) -> bytes:
 def _authorization_fault(value: bytes) -> SignatureIncomplete | SignatureMethodUnknown:
     algorithm = value.split(None, 1)[0]
     if algorithm != ALGORITHM.encode("ascii"):
-        return SignatureMethodUnknown(_echo(algorithm))
+        return SignatureMethodUnknown(echo(algorithm))
     return SignatureIncomplete(
         "Authorization must read ACS3-HMAC-SHA256 Credential=<access key id>,"
         "SignedHeaders=<names separated by ;>,Signature=<64 hex digits>"
@@ -208,9 +205,9 @@ def _authorization_fault(value: bytes) -> SignatureIncomplete | SignatureMethodU
 def _check_coverage(headers: Mapping[bytes, bytes], doubled: frozenset[bytes], credential: _CredentialPart) -> None:
     for name in headers.keys() - credential.covered:
         if name.startswith(b"x-acs-"):
-            raise SignatureIncomplete(f"{_echo(name)} must be among the SignedHeaders")
+            raise SignatureIncomplete(f"{echo(name)} must be among the SignedHeaders")
     if not credential.covered.isdisjoint(doubled):
-        raise SignatureIncomplete(f"{_echo(min(credential.covered & doubled))} came twice")
+        raise SignatureIncomplete(f"{echo(min(credential.covered & doubled))} came twice")
 
 
 def _read_date(headers: Mapping[bytes, bytes], now: float) -> int:
@@ -219,7 +216,7 @@ def _read_date(headers: Mapping[bytes, bytes], now: float) -> int:
         raise TimestampMissing()
     signed_at = _parse_date(value.strip())
     if signed_at is None:
-        raise TimestampMalformed(_echo(value.strip()))
+        raise TimestampMalformed(echo(value.strip()))
     if abs(now - signed_at) > CLOCK_SKEW_SECONDS:
         raise TimestampExpired(_format_date(signed_at), server_time=_format_date(now))
     return signed_at
@@ -257,31 +254,17 @@ def _read_content_hash(headers: Mapping[bytes, bytes], body_sha256: str) -> byte
         raise ContentHashMissing
     value = value.strip()
     if not hmac.compare_digest(value.lower(), body_sha256.encode("ascii")):
-        raise ContentHashMismatch(claimed=_echo(value), actual=body_sha256)
+        raise ContentHashMismatch(claimed=echo(value), actual=body_sha256)
     return value
-
-
-def _check_route(headers: Mapping[bytes, bytes], action: str, version: str) -> None:
-    claimed = headers.get(b"x-acs-action")
-    if claimed is not None and claimed.strip() != action.encode("ascii"):
-        raise ActionMismatch(claimed=_echo(claimed.strip()), routed=action)
-    claimed = headers.get(b"x-acs-version")
-    if claimed is not None and claimed.strip() != version.encode("ascii"):
-        raise VersionMismatch(claimed=_echo(claimed.strip()), spoken=version)
 
 
 def _fill_tail(headers: Mapping[bytes, bytes], credential: _CredentialPart, content_hash: bytes) -> bytes:
     try:
         values = [headers[name].strip() for name in credential.signed_headers]
     except KeyError as error:
-        missing = _echo(error.args[0])
+        missing = echo(error.args[0])
         raise SignatureIncomplete(f"{missing} is among the SignedHeaders but was not sent") from None
     return credential.tail_template % (*values, content_hash)
-
-
-def _echo(value: bytes) -> str:
-    """A short text for an error, whatever bytes came."""
-    return value[:_ECHO_MAX_BYTES].decode("ascii", "backslashreplace")
 
 
 # --- verifying -----------------------------------------------------------------------------------------

@@ -1,8 +1,12 @@
 """A request as a signature sees it: the bytes of the wire, before anything was decoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
+
+from kubecustody.core.errors import ActionMismatch, VersionMismatch
+
+_ECHO_MAX_BYTES = 128
 
 
 class SignedRequest(NamedTuple):
@@ -51,3 +55,18 @@ def has_dot_segment(raw_path: bytes) -> bool:
     if b"." not in raw_path and b"%" not in raw_path:
         return False
     return any(segment in (b".", b"..") for segment in unquote_to_bytes(raw_path).split(b"/"))
+
+
+def check_route(headers: Mapping[bytes, bytes], action: str, version: str) -> None:
+    """Raise ActionMismatch or VersionMismatch where a header names another operation or version than the routed one."""
+    claimed = headers.get(b"x-acs-action")
+    if claimed is not None and claimed.strip() != action.encode("ascii"):
+        raise ActionMismatch(claimed=echo(claimed.strip()), routed=action)
+    claimed = headers.get(b"x-acs-version")
+    if claimed is not None and claimed.strip() != version.encode("ascii"):
+        raise VersionMismatch(claimed=echo(claimed.strip()), spoken=version)
+
+
+def echo(value: bytes) -> str:
+    """A short text for an error, whatever bytes came."""
+    return value[:_ECHO_MAX_BYTES].decode("ascii", "backslashreplace")

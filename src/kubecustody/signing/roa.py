@@ -43,7 +43,6 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from kubecustody.core.errors import (
-    ActionMismatch,
     NonceMalformed,
     SignatureIncomplete,
     SignatureMethodUnknown,
@@ -51,10 +50,9 @@ from kubecustody.core.errors import (
     TimestampExpired,
     TimestampMalformed,
     TimestampMissing,
-    VersionMismatch,
 )
 from kubecustody.signing.acs3 import CLOCK_SKEW_SECONDS, NONCE_MAX_BYTES
-from kubecustody.signing.request import SignedRequest, decode_query
+from kubecustody.signing.request import SignedRequest, check_route, decode_query, echo
 
 SCHEME = b"acs"
 
@@ -67,7 +65,6 @@ _TOKEN_LINE = re.compile(rb"^(x-acs-security-token:).*$", re.MULTILINE)
 _BLANKS_TO_SPACES = bytes.maketrans(b"\t\n\r\f", b"    ")
 _EMPTY_SHA256 = sha256(b"").hexdigest()
 _EMPTY_MD5 = b"1B2M2Y8AsgTpgAmY7PhCfg=="
-_ECHO_MAX_BYTES = 128
 _ACS3_INSTEAD = "this older signature could be read in two ways; sign with ACS3-HMAC-SHA256 instead"
 
 
@@ -117,7 +114,7 @@ def read_claim(request: SignedRequest, *, now: float, action: str, version: str,
     # 7
     _check_body(signed, request.body_sha256, body_md5)
     # 8
-    _check_route(signed, action, version)
+    check_route(signed, action, version)
     # 9
     canonical_head = _write_head(request.method, signed)
     token = signed.get(b"x-acs-security-token")
@@ -145,7 +142,7 @@ def _read_signed_headers(headers: Sequence[tuple[bytes, bytes]]) -> dict[bytes, 
         elif name not in _SIGNED_NAMES:
             continue
         if name in signed:
-            raise SignatureIncomplete(f"{_echo(name)} came twice")
+            raise SignatureIncomplete(f"{echo(name)} came twice")
         signed[name] = value.strip()
     return signed
 
@@ -164,17 +161,17 @@ def _read_authorization(signed: Mapping[bytes, bytes]) -> tuple[str, bytes]:
 def _authorization_fault(value: bytes) -> SignatureIncomplete | SignatureMethodUnknown:
     scheme = value.split(None, 1)[0]
     if scheme != SCHEME:
-        return SignatureMethodUnknown(_echo(scheme))
+        return SignatureMethodUnknown(echo(scheme))
     return SignatureIncomplete("Authorization must read acs <access key id>:<base64 of the HMAC-SHA1>")
 
 
 def _check_method(signed: Mapping[bytes, bytes]) -> None:
     method = signed.get(b"x-acs-signature-method", b"HMAC-SHA1")
     if method != b"HMAC-SHA1":
-        raise SignatureMethodUnknown(_echo(method))
+        raise SignatureMethodUnknown(echo(method))
     version = signed.get(b"x-acs-signature-version", b"1.0")
     if version != b"1.0":
-        raise SignatureIncomplete(f"x-acs-signature-version is {_echo(version)!r}, but with HMAC-SHA1 it is 1.0")
+        raise SignatureIncomplete(f"x-acs-signature-version is {echo(version)!r}, but with HMAC-SHA1 it is 1.0")
 
 
 def _read_date(signed: Mapping[bytes, bytes], now: float) -> int:
@@ -183,9 +180,9 @@ def _read_date(signed: Mapping[bytes, bytes], now: float) -> int:
         raise TimestampMissing("Date")
     signed_at = _parse_date(value)
     if signed_at is None:
-        raise TimestampMalformed(_echo(value), "Date")
+        raise TimestampMalformed(echo(value), "Date")
     if abs(now - signed_at) > CLOCK_SKEW_SECONDS:
-        raise TimestampExpired(_echo(value), formatdate(now, usegmt=True), header="Date")
+        raise TimestampExpired(echo(value), formatdate(now, usegmt=True), header="Date")
     return signed_at
 
 
@@ -229,17 +226,8 @@ def _check_body(signed: Mapping[bytes, bytes], body_sha256: str, body_md5: bytes
         )
     if not hmac.compare_digest(claimed, actual):
         raise SignatureIncomplete(
-            f"Content-MD5 is {_echo(claimed)}, but the body that arrived has {actual.decode('ascii')}"
+            f"Content-MD5 is {echo(claimed)}, but the body that arrived has {actual.decode('ascii')}"
         )
-
-
-def _check_route(signed: Mapping[bytes, bytes], action: str, version: str) -> None:
-    claimed = signed.get(b"x-acs-action")
-    if claimed is not None and claimed != action.encode("ascii"):
-        raise ActionMismatch(claimed=_echo(claimed), routed=action)
-    claimed = signed.get(b"x-acs-version")
-    if claimed is not None and claimed != version.encode("ascii"):
-        raise VersionMismatch(claimed=_echo(claimed), spoken=version)
 
 
 def _write_head(method: str, signed: Mapping[bytes, bytes]) -> bytes:
@@ -248,11 +236,6 @@ def _write_head(method: str, signed: Mapping[bytes, bytes]) -> bytes:
         raise SignatureIncomplete("the request has a line break where none belongs")
     own = [name + b":" + signed[name] for name in sorted(signed) if name.startswith(b"x-acs-")]
     return b"\n".join((*first, *own, b""))
-
-
-def _echo(value: bytes) -> str:
-    """A short text for an error, whatever bytes came."""
-    return value[:_ECHO_MAX_BYTES].decode("ascii", "backslashreplace")
 
 
 # --- verifying -----------------------------------------------------------------------------------------
@@ -290,9 +273,9 @@ def _refuse_ambiguous_path(raw_path: bytes) -> None:
 def _refuse_ambiguous_query(parameters: Sequence[tuple[bytes, bytes]]) -> None:
     for name, value in parameters:
         if b"&" in name or b"=" in name:
-            raise SignatureIncomplete(f"the name of the parameter {_echo(name)!r} has a & or =: {_ACS3_INSTEAD}")
+            raise SignatureIncomplete(f"the name of the parameter {echo(name)!r} has a & or =: {_ACS3_INSTEAD}")
         if b"&" in value:
-            raise SignatureIncomplete(f"the value of the parameter {_echo(name)!r} has a &: {_ACS3_INSTEAD}")
+            raise SignatureIncomplete(f"the value of the parameter {echo(name)!r} has a &: {_ACS3_INSTEAD}")
 
 
 def _spell_resources(raw_path: bytes, parameters: Sequence[tuple[bytes, bytes]]) -> list[bytes]:

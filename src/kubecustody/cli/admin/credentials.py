@@ -2,8 +2,9 @@
 
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,6 +16,8 @@ from kubecustody.custody import imports, removals
 from kubecustody.custody.imports import ImportRow, Outcome
 from kubecustody.custody.removals import AttestedRow, Selection
 from kubecustody.kubeconfig.candidates import Candidate, read_candidates
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _LARGEST_FILE_BYTES = 1024 * 1024
 _TAKEN_AT_ONCE = 200
@@ -170,67 +173,48 @@ def removals_group() -> None:
     """Removal on your word, for clusters that cannot be reached: shown as attested, never as proved."""
 
 
-_cluster = click.option("--cluster", required=True, metavar="CLUSTER", help="Id or name.")
-_fingerprint = click.option("--fingerprint", metavar="HEX", help="SHA-256 of the DER certificate.")
-_serial = click.option("--serial", metavar="HEX", help="Serial number of the certificate.")
-_user = click.option("--user", "--role", "user", metavar="WHO", help="Every one of this holder (uid, name, e-mail).")
+_SELECTION_OPTIONS = (
+    click.option("--cluster", required=True, metavar="CLUSTER", help="Id or name."),
+    click.option("--fingerprint", metavar="HEX", help="SHA-256 of the DER certificate."),
+    click.option("--serial", metavar="HEX", help="Serial number of the certificate."),
+    click.option("--user", "--role", "user", metavar="WHO", help="Every one of this holder (uid, name, e-mail)."),
+    reason_option,
+    output_option,
+)
+
+
+def _selection_options(command: F) -> F:
+    for option in reversed(_SELECTION_OPTIONS):
+        command = option(command)
+    return command
 
 
 @removals_group.command("attest")
-@_cluster
-@_fingerprint
-@_serial
-@_user
-@reason_option
-@output_option
+@_selection_options
 @pass_machine
-def attest_command(
-    machine: Machine,
-    cluster: str,
-    fingerprint: str | None,
-    serial: str | None,
-    user: str | None,
-    reason: str,
-    output: str,
-) -> None:
+def attest_command(machine: Machine, **options: Any) -> None:
     """Say that credentials are powerless, and why. They are listed as Removed from then on."""
-    rows = machine.change(
-        removals.attest_removal,
-        which_cluster=cluster,
-        selection=Selection(fingerprint, serial, user),
-        reason=reason,
-    )
-    _print_attested(rows, output)
+    _change_attestation(machine, removals.attest_removal, **options)
 
 
 @removals_group.command("withdraw")
-@_cluster
-@_fingerprint
-@_serial
-@_user
-@reason_option
-@output_option
+@_selection_options
 @pass_machine
-def withdraw_command(
+def withdraw_command(machine: Machine, **options: Any) -> None:
+    """Take an attestation back: the credential is again what its certificate says."""
+    _change_attestation(machine, removals.withdraw_attestation, **options)
+
+
+def _change_attestation(
     machine: Machine,
+    use_case: Callable[..., Awaitable[list[AttestedRow]]],
+    *,
     cluster: str,
-    fingerprint: str | None,
-    serial: str | None,
-    user: str | None,
     reason: str,
     output: str,
+    **selected: str | None,
 ) -> None:
-    """Take an attestation back: the credential is again what its certificate says."""
-    rows = machine.change(
-        removals.withdraw_attestation,
-        which_cluster=cluster,
-        selection=Selection(fingerprint, serial, user),
-        reason=reason,
-    )
-    _print_attested(rows, output)
-
-
-def _print_attested(rows: Sequence[AttestedRow], output: str) -> None:
+    rows = machine.change(use_case, which_cluster=cluster, selection=Selection(**selected), reason=reason)
     listed = [
         {"fingerprint": row.fingerprint, "holder": row.uid or None, "changed": row.changed, "remark": row.remark}
         for row in rows
