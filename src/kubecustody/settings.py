@@ -110,6 +110,15 @@ TABLE: tuple[Setting, ...] = (
     ),
     Setting("key_burst", int, "1000", "Requests of one access key at once, over all workers.", "requests", 1),
     Setting(
+        "account_rate_per_second",
+        float,
+        "200",
+        "Requests of one account, in the long run, over all its keys and all workers; 0: no limit.",
+        "requests per second",
+        0,
+    ),
+    Setting("account_burst", int, "2000", "Requests of one account at once, over all workers.", "requests", 1),
+    Setting(
         "failed_signature_rate_per_second",
         float,
         "20",
@@ -195,6 +204,8 @@ class Settings:
     graceful_timeout_seconds: int
     key_rate_per_second: float
     key_burst: int
+    account_rate_per_second: float
+    account_burst: int
     failed_signature_rate_per_second: float
     failed_signature_burst: int
     nonce_slots: int
@@ -336,11 +347,13 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
             )
     if url.hostname in ("0.0.0.0", "::"):  # noqa: S104 - it is refused
         faults.append(f"listen is {values['listen']}: say with public_url by which address callers reach it.")
-    needed = _NONCE_ROOM * (_NONCE_SECONDS * values["key_rate_per_second"] + values["key_burst"])
-    if values["key_rate_per_second"] and values["nonce_slots"] < needed:
+    who = "account" if values["account_rate_per_second"] else "key"
+    rate, burst = values[f"{who}_rate_per_second"], values[f"{who}_burst"]
+    needed = _NONCE_ROOM * (_NONCE_SECONDS * rate + burst)
+    if rate and values["nonce_slots"] < needed:
         faults.append(
-            f"nonce_slots is {values['nonce_slots']}, and one key at its limit could fill them: at least "
-            f"{math.ceil(needed)} are needed for key_rate_per_second and key_burst."
+            f"nonce_slots is {values['nonce_slots']}, and one {who} at its limit could fill them: at least "
+            f"{math.ceil(needed)} are needed for {who}_rate_per_second and {who}_burst."
         )
     days = values["validity_days"]
     if days > LONGEST_DAYS and days != PROVIDER_DAYS:

@@ -32,7 +32,7 @@ def test_unforeseen_fault_tells_a_request_id_and_nothing_else(
     async def break_down(*_: object) -> None:
         raise RuntimeError(SECRET_OF_THE_FAULT)
 
-    monkeypatch.setitem(handlers.READ_HANDLERS, "ListUserKubeConfigStates", break_down)  # type: ignore[arg-type]
+    monkeypatch.setitem(handlers._readers, "ListUserKubeConfigStates", break_down)  # type: ignore[arg-type]
     with caplog.at_level(logging.ERROR):
         status, headers, body = asyncio.run(ask_in_process(installation))
     told = json.loads(body)

@@ -142,6 +142,21 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Use the task_id that the operation answered.",
     ),
     ErrorDefinition(
+        "ErrorTooManyClusters",
+        400,
+        "There are {count} clusters, and this operation answers {limit} at most. DescribeClustersV1 answers them page "
+        "by page.",
+        "The operation answers everything at once, and there is too much of it.",
+        "Use DescribeClustersV1, or narrow the call by name.",
+    ),
+    ErrorDefinition(
+        "ErrorCertificateRequest",
+        400,
+        "The certificate request cannot be signed: {reason}",
+        "The PKCS#10 request is not well-formed, its signature does not hold, or its key is of a kind not taken here.",
+        "Make a request with a P-256, P-384, Ed25519 or RSA key of 2048 to 4096 bits, and send it as PEM.",
+    ),
+    ErrorDefinition(
         "ErrorJsonDecode",
         400,
         "The body cannot be read: {reason}",
@@ -166,7 +181,7 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Throttling.User",
         400,
         "Request was denied due to user flow control (limit per {limit}). Try again in {retry_after_ms} ms.",
-        "More calls than the limit allows: per access key, or, for failed signatures, per address.",
+        "More calls than the limit allows: per access key, per account, or, for failed signatures, per address.",
         "Wait as long as the header x-acs-retry-after says (milliseconds), and spread the calls.",
     ),
     ErrorDefinition(
@@ -182,6 +197,14 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "{policy_kind} Forbidden for action {action}: {decision}",
         "The caller's policies do not allow the call, or one of them denies it.",
         "Have a policy attached that allows the action on the resource, or the denying statement changed.",
+    ),
+    ErrorDefinition(
+        "ForbiddenDelegatedAdmin",
+        403,
+        "A delegated administrator does not reach {whom}. Only the account itself may do this.",
+        "A call that only the account may make was delegated, and what is delegated never reaches the account, the "
+        "administrator themselves, or another delegated administrator.",
+        "Have the account itself make the call.",
     ),
     ErrorDefinition(
         "IncompleteSignature",
@@ -284,11 +307,33 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Use another key, or have it enabled with `kubecustody admin keys enable`.",
     ),
     ErrorDefinition(
+        "MissingSecurityToken",
+        400,
+        "SecurityToken is mandatory for this action: {access_key_id!r} is a temporary key. "
+        "Send its token in the header x-acs-security-token.",
+        "A temporary access key came without its security token.",
+        "Send key id, secret and token as they were made together.",
+    ),
+    ErrorDefinition(
+        "InvalidSecurityToken.Malformed",
+        400,
+        "Specified SecurityToken is malformed. Send it exactly as it was given, and to the server that gave it.",
+        "The security token is none of this server's, or was changed on its way.",
+        "Send the token as it was given; `kubecustody admin roles session` makes another.",
+    ),
+    ErrorDefinition(
+        "InvalidSecurityToken.Expired",
+        400,
+        "Specified SecurityToken is expired: {since}. Make another session.",
+        "The session is over.",
+        "Make another session with `kubecustody admin roles session`.",
+    ),
+    ErrorDefinition(
         "InvalidSecurityToken.MismatchWithAccessKey",
         400,
-        "Specified SecurityToken does not belong to the access key {access_key_id!r}, which is not temporary. "
-        "Send it without x-acs-security-token.",
-        "A security token came with a permanent access key.",
+        "Specified SecurityToken does not belong to the access key {access_key_id!r}. "
+        "A permanent key comes without x-acs-security-token, a temporary one with its own.",
+        "A security token came with a permanent access key, or with another temporary one.",
         "Send a permanent key alone, and a temporary key with its own token.",
     ),
     ErrorDefinition(
@@ -359,6 +404,8 @@ def _policy_kind(error: AccessDenied) -> str:
 
 
 def _decision(error: AccessDenied) -> str:
+    if error.by_session_policy:
+        return f"the policy of the session does not allow it on {error.resource}."
     if error.account_only:
         return "only the account itself may call it, or an administrator whom it delegated this very action to."
     if error.explicit:
@@ -373,11 +420,13 @@ def _denial(error: AccessDenied) -> dict[str, str]:
     """The members of accessDeniedDetail, as the provider names them (RAM, "DecodeDiagnosticMessage", 2026-11-24)."""
     return {
         "AuthAction": error.action,
-        "AuthPrincipalDisplayName": error.principal_uid,
+        "AuthPrincipalDisplayName": f"{error.principal_uid}:{error.session_name}"
+        if error.session_name
+        else error.principal_uid,
         "AuthPrincipalOwnerId": error.account_id,
         "AuthPrincipalType": error.principal_type,
         "NoPermissionType": "ExplicitDeny" if error.explicit else "ImplicitDeny",
-        "PolicyType": "AccountLevelIdentityBasedPolicy",
+        "PolicyType": "SessionPolicy" if error.by_session_policy else "AccountLevelIdentityBasedPolicy",
     }
 
 

@@ -9,7 +9,9 @@ from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Effect, Operat
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import (
     AuditNotReadable,
+    BeyondDelegation,
     BodyMalformed,
+    CertificateRequestRefused,
     CleanForbidden,
     ClusterNotFound,
     ClusterStateForbids,
@@ -21,6 +23,9 @@ from kubecustody.core.issuing import (
     LONGEST_TEMPORARY_MINUTES,
     SHORTEST_TEMPORARY_MINUTES,
 )
+
+# What a delegated administrator must be allowed beside the operation that gives them somebody else's private key.
+DISCLOSE_OTHERS_KEY = "kubecustody:DisclosePrivateKeyOfOthers"
 
 _CLUSTER_ID = Member(
     "The cluster ID.",
@@ -108,6 +113,57 @@ class CleanInput(Shape):
     force: Annotated[bool, _FORCE] = False
 
 
+class IssueCredentialInput(Shape):
+    """In which cluster, for which key, by which address, and for how long."""
+
+    cluster_id: Annotated[str, _CLUSTER_ID]
+    csr: Annotated[
+        str,
+        Member(
+            "A PKCS#10 certificate request, PEM, made with the key that is to be certified: P-256, P-384, Ed25519 or "
+            "RSA of 2048 to 4096 bits. Only the key is taken from it; subject and extensions are not.",
+            example="-----BEGIN CERTIFICATE REQUEST-----...",
+            wire_name="Csr",
+            most=16_384,
+            ours=True,
+        ),
+    ]
+    private_ip_address: Annotated[
+        bool,
+        Member(
+            "Whether the kubeconfig names the intranet address: true, only that; false, only the public one.",
+            example="false",
+            wire_name="PrivateIpAddress",
+            ours=True,
+        ),
+    ] = False
+    temporary_duration_minutes: Annotated[
+        int | None,
+        Member(
+            "The validity of a temporary certificate in minutes. Left out, a long-lived one is given.",
+            example="15",
+            wire_name="TemporaryDurationMinutes",
+            minimum=SHORTEST_TEMPORARY_MINUTES,
+            maximum=LONGEST_TEMPORARY_MINUTES,
+            ours=True,
+        ),
+    ] = None
+
+
+class IssueCredentialOutput(Shape):
+    """A certificate, and a kubeconfig that lacks only the key."""
+
+    certificate: Annotated[str, Member("The certificate: PEM, what it needs above it behind it.", ours=True)]
+    config: Annotated[
+        str,
+        Member("A kubeconfig: YAML, with the certificate and without a key; put client-key-data beside it.", ours=True),
+    ]
+    expiration: Annotated[
+        str, Member("When the certificate ends (RFC 3339, UTC).", example="2027-03-10T09:56:17Z", ours=True)
+    ]
+    fingerprint: Annotated[str, Member("Lower-case hex SHA-256 of the DER certificate.", ours=True)]
+
+
 _DISCLOSES = frozenset({Effect.ISSUES, Effect.DISCLOSES_KEY})
 _ISSUING_ERRORS = (ClusterNotFound, ClusterStateForbids, TooManyCredentials)
 
@@ -156,8 +212,9 @@ DESCRIBE_SUBACCOUNT_USER_CONFIG = Operation(
     effects=_DISCLOSES,
     input=SubaccountKubeconfigInput,
     output=KubeconfigOutput,
-    errors=(*_ISSUING_ERRORS, UserNotFound),
+    errors=(*_ISSUING_ERRORS, UserNotFound, BeyondDelegation),
     account_only=True,
+    delegation_needs=(DISCLOSE_OTHERS_KEY,),
 )
 
 UPDATE_USER_CONFIG_EXPIRE = Operation(
@@ -173,7 +230,7 @@ UPDATE_USER_CONFIG_EXPIRE = Operation(
     effects=frozenset({Effect.CHANGES_SETTINGS}),
     input=ExpireInput,
     output=None,
-    errors=(ClusterNotFound, UserNotFound, BodyMalformed),
+    errors=(ClusterNotFound, UserNotFound, BodyMalformed, BeyondDelegation),
     account_only=True,
 )
 
@@ -210,6 +267,24 @@ CLEAN_CLUSTER_USER_PERMISSIONS = Operation(
     errors=(ClusterNotFound, ClusterStateForbids, UserNotFound, AuditNotReadable, CleanForbidden),
 )
 
+ISSUE_CREDENTIAL = Operation(
+    name="IssueCredential",
+    method="POST",
+    path="/k8s/{ClusterId}/credentials",
+    summary="Get a certificate in a cluster for a key that never leaves its holder.",
+    description="Signs a PKCS#10 request of the caller. Possession of the key is checked, its subject replaced by the "
+    "caller's. Each call issues anew, within the limits on current kubeconfigs, and replaces nothing. The private key "
+    "is nowhere but with its holder, so DescribeClusterUserKubeconfig never gives this certificate.",
+    action_names=("kubecustody:IssueCredential",),
+    access_level=AccessLevel.WRITE,
+    resource="acs:kubecustody:{region_id}:{account_id}:cluster/{ClusterId}",
+    effects=frozenset({Effect.ISSUES}),
+    input=IssueCredentialInput,
+    output=IssueCredentialOutput,
+    errors=(*_ISSUING_ERRORS, BodyMalformed, CertificateRequestRefused),
+    ours=True,
+)
+
 KUBECONFIG_OPERATIONS = (
     DESCRIBE_CLUSTER_USER_KUBECONFIG,
     DESCRIBE_CLUSTER_V2_USER_KUBECONFIG,
@@ -217,4 +292,5 @@ KUBECONFIG_OPERATIONS = (
     UPDATE_USER_CONFIG_EXPIRE,
     REVOKE_KUBECONFIG,
     CLEAN_CLUSTER_USER_PERMISSIONS,
+    ISSUE_CREDENTIAL,
 )

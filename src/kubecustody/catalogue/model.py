@@ -50,8 +50,10 @@ class Operation:
     path has its parameters as {WireName}. action_names: every RAM action that stands for it, the one of its
     page first. resource: the ARN that a policy must match, with {region_id} and {account_id}; `*` at the end
     where the provider knows no resource level, {ClusterId} and its like from the path. output: None where a success
-    has nothing to say; returns_list: the answer is an array of it. account_only: refused to every user and role but a
-    delegated administrator. errors: what it can raise beyond what every operation can.
+    has nothing to say; returns_list: the answer is an array of it; absent: members of the provider's answer, dotted,
+    that are never in ours, since nothing here knows them. account_only: refused to every user and role but a
+    delegated administrator, who needs an Allow that names the action and each of delegation_needs. undocumented: the
+    provider has it, but neither its pages nor its SDKs. errors: what it can raise beyond what every operation can.
     """
 
     name: str
@@ -69,14 +71,20 @@ class Operation:
     changes: tuple[Change, ...] = ()
     ours: bool = False
     returns_list: bool = False
+    absent: tuple[str, ...] = ()
     account_only: bool = False
+    delegation_needs: tuple[str, ...] = ()
+    undocumented: bool = False
     deprecated: bool = False
     folded_actions: frozenset[str] = field(init=False)
     names_cluster: bool = field(init=False)
+    answers_request_id: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names_cluster", "{ClusterId}" in self.resource)
         object.__setattr__(self, "folded_actions", frozenset(name.lower() for name in self.action_names))
+        answers = self.output is not None and "request_id" in self.output.__struct_fields__
+        object.__setattr__(self, "answers_request_id", answers)
 
 
 ALL_RESOURCES = "acs:cs:{region_id}:{account_id}:*"

@@ -1,13 +1,19 @@
 """The operations: every one that is spoken here."""
 
+from kubecustody.catalogue.account import ACCOUNT_OPERATIONS
+from kubecustody.catalogue.clusters import CLUSTER_OPERATIONS
 from kubecustody.catalogue.kubeconfigs import KUBECONFIG_OPERATIONS
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.states import LIST_CLUSTER_KUBECONFIG_STATES, LIST_USER_KUBECONFIG_STATES
+from kubecustody.catalogue.tasks import TASK_OPERATIONS
 
 OPERATIONS: tuple[Operation, ...] = (
     LIST_USER_KUBECONFIG_STATES,
     LIST_CLUSTER_KUBECONFIG_STATES,
     *KUBECONFIG_OPERATIONS,
+    *TASK_OPERATIONS,
+    *CLUSTER_OPERATIONS,
+    *ACCOUNT_OPERATIONS,
 )
 
 

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     BOOLEAN = "boolean"
     OBJECT = "object"
     ARRAY = "array"
+    MAP = "map"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Member:
     """What a type cannot say of one member.
 
     minimum and maximum bound an integer, both included; values names each enum value and what it means;
-    may_be_empty: an empty path segment is a value; ours: the provider does not have it.
+    may_be_empty: an empty path segment is a value; most: of a list, how many, and of a text, how many characters it
+    may have; ours: the provider does not have it.
     """
 
     doc: str
@@ -56,6 +58,7 @@ class Member:
     maximum: int | None = None
     values: Mapping[str, str] | None = None
     may_be_empty: bool = False
+    most: int | None = None
     ours: bool = False
 
 
@@ -105,6 +108,8 @@ def _info(shape: type[Shape], field: msgspec.structs.FieldInfo, hint: Any) -> Me
 
 def _kind(type_: Any) -> tuple[Kind, type[Shape] | None]:
     origin = get_origin(type_)
+    if origin is dict:
+        return Kind.MAP, None
     if origin in (list, tuple):
         nested = get_args(type_)[0]
         return Kind.ARRAY, nested if isinstance(nested, type) and issubclass(nested, Shape) else None

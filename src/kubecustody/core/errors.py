@@ -14,12 +14,15 @@
     │   ├── AuditNotReadable         ErrorAuditNotReadable
     │   ├── CleanForbidden           ForbiddenCleanUserPermissions
     │   ├── TaskNotFound             ErrorTaskNotFound
+    │   ├── TooManyClusters          ErrorTooManyClusters
+    │   ├── CertificateRequestRefused  ErrorCertificateRequest
     │   ├── BodyMalformed            ErrorJsonDecode
     │   ├── BodyTooLarge             RequestEntityTooLarge
     │   ├── BodyTooSlow              RequestTimeout
     │   ├── Throttled                Throttling.User
     │   ├── ServiceUnavailable       ServiceUnavailable
     │   ├── AccessDenied             StatusForbidden
+    │   ├── BeyondDelegation         ForbiddenDelegatedAdmin
     │   └── SignatureError
     │       ├── SignatureIncomplete      IncompleteSignature
     │       ├── SignatureMethodUnknown   InvalidSignatureMethod
@@ -35,6 +38,9 @@
     │       ├── VersionMismatch          InvalidVersion
     │       ├── AccessKeyNotFound        InvalidAccessKeyId.NotFound
     │       ├── AccessKeyInactive        InvalidAccessKeyId.Inactive
+    │       ├── SecurityTokenMissing     MissingSecurityToken
+    │       ├── SecurityTokenMalformed   InvalidSecurityToken.Malformed
+    │       ├── SecurityTokenExpired     InvalidSecurityToken.Expired
     │       ├── SecurityTokenForeign     InvalidSecurityToken.MismatchWithAccessKey
     │       └── SignatureMismatch        SignatureDoesNotMatch
     └── OperatorError                told to the person at the machine; its text says what to do
@@ -168,6 +174,23 @@ class TaskNotFound(RequestError):
 
 
 @dataclass(eq=False)
+class TooManyClusters(RequestError):
+    """More clusters than one answer may hold."""
+
+    code: ClassVar[str] = "ErrorTooManyClusters"
+    count: int
+    limit: int
+
+
+@dataclass(eq=False)
+class CertificateRequestRefused(RequestError):
+    """A PKCS#10 request cannot be signed. `reason` says why and what to do."""
+
+    code: ClassVar[str] = "ErrorCertificateRequest"
+    reason: str
+
+
+@dataclass(eq=False)
 class BodyMalformed(RequestError):
     """The body is not the JSON that the operation takes. `reason` says where and what is wanted."""
 
@@ -215,6 +238,7 @@ class AccessDenied(RequestError):
 
     principal_type is `SubUser` or `AssumedRoleUser`; `deciding_policy` names the policy of an explicit deny;
     account_only: no policy would help, since only the account itself may call it, or whom it delegated that to.
+    session_name: of a session; by_session_policy: it is the session's own policy that decided.
     """
 
     code: ClassVar[str] = "StatusForbidden"
@@ -226,6 +250,16 @@ class AccessDenied(RequestError):
     explicit: bool
     deciding_policy: str | None = None
     account_only: bool = False
+    session_name: str = ""
+    by_session_policy: bool = False
+
+
+@dataclass(eq=False)
+class BeyondDelegation(RequestError):
+    """A delegated administrator acts on whom they do not reach. `whom` says on whom."""
+
+    code: ClassVar[str] = "ForbiddenDelegatedAdmin"
+    whom: str
 
 
 @dataclass(eq=False)
@@ -354,8 +388,31 @@ class AccessKeyInactive(SignatureError):
 
 
 @dataclass(eq=False)
+class SecurityTokenMissing(SignatureError):
+    """A temporary key came without its security token."""
+
+    code: ClassVar[str] = "MissingSecurityToken"
+    access_key_id: str
+
+
+@dataclass(eq=False)
+class SecurityTokenMalformed(SignatureError):
+    """A security token is none of ours, or was changed."""
+
+    code: ClassVar[str] = "InvalidSecurityToken.Malformed"
+
+
+@dataclass(eq=False)
+class SecurityTokenExpired(SignatureError):
+    """A session is over: its time has come, or all sessions of its role were ended. `since` is a text."""
+
+    code: ClassVar[str] = "InvalidSecurityToken.Expired"
+    since: str
+
+
+@dataclass(eq=False)
 class SecurityTokenForeign(SignatureError):
-    """A security token came with a key that is not temporary."""
+    """A security token came with a key that is not temporary, or with another than its own."""
 
     code: ClassVar[str] = "InvalidSecurityToken.MismatchWithAccessKey"
     access_key_id: str

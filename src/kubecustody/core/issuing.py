@@ -18,13 +18,17 @@ LONGEST_EXPIRE_HOURS = 876_000
 
 
 class Held(NamedTuple):
-    """One current credential of ours: neither removed nor asked to be, not expired, vouched for."""
+    """One current credential of ours: neither removed nor asked to be, not expired, vouched for.
+
+    holders_key: its key was made by its holder, so that it counts for the limits and is nobody's predecessor.
+    """
 
     number: int
     issued_at: int
     not_after: int
     temporary_minutes: int | None
     key_kept: bool
+    holders_key: bool = False
 
 
 class Limits(NamedTuple):
@@ -79,7 +83,7 @@ def decide_long_lived(
     newest = max(usable, key=lambda one: (one.not_after, one.number), default=None)
     if newest is not None and now < newest.not_after - renewal_window(newest.not_after - newest.issued_at):
         return HandOut(newest.number)
-    replaces = () if keep_keys else tuple(one.number for one in mine)
+    replaces = () if keep_keys else tuple(one.number for one in mine if not one.holders_key)
     if len(mine) - len(replaces) >= limits.long_lived:
         return AtLimit(min(mine, key=lambda one: (one.issued_at, one.number)).number, limits.long_lived)
     return Issue(life_seconds, replaces)
@@ -94,10 +98,26 @@ def decide_temporary(
     newest = max(same, key=lambda one: (one.not_after, one.number), default=None)
     if newest is not None and newest.not_after - now >= minutes * 60 / 2:
         return HandOut(newest.number)
-    replaces = () if keep_keys else tuple(one.number for one in mine if one.temporary_minutes == minutes)
+    replaces = (
+        ()
+        if keep_keys
+        else tuple(one.number for one in mine if one.temporary_minutes == minutes and not one.holders_key)
+    )
     if len(mine) - len(replaces) >= limits.temporary:
         return AtLimit(min(mine, key=lambda one: (one.issued_at, one.number)).number, limits.temporary)
     return Issue(minutes * 60, replaces)
+
+
+def decide_new(
+    held: Sequence[Held], life_seconds: int, temporary_minutes: int | None, limits: Limits
+) -> Issue | AtLimit:
+    """What to do for somebody who brings a key of their own: nothing is handed out again, and nothing replaced."""
+    temporary = temporary_minutes is not None
+    mine = [one for one in held if (one.temporary_minutes is not None) is temporary]
+    limit = limits.temporary if temporary else limits.long_lived
+    if len(mine) >= limit:
+        return AtLimit(min(mine, key=lambda one: (one.issued_at, one.number)).number, limit)
+    return Issue(life_seconds)
 
 
 def renewal_window(life_seconds: int) -> int:

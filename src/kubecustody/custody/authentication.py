@@ -4,7 +4,8 @@
    older signature is read by `signing.roa`, as far as the setting legacy_signatures lets it.
 2. The key is found, and is alive, as are its holder and the account. That a key is unknown or disabled is told,
    as the provider does.
-3. A permanent key comes without a security token.
+3. A permanent key comes without a security token; a temporary one with its own, exact and unexpired, which names its
+   holder and its secret (`custody.session_tokens`).
 4. The signature is verified with the key's secret (`signing.acs3.verify_signature`).
 5. Only then is the nonce recorded, once per key: else anyone could spend another's nonces. The older signature may come
    without one: then a call that only reads may be repeated, since real clients send equal requests within a second, and
@@ -15,14 +16,16 @@ All of it reads the request's own snapshot, so a key that is disabled is refused
 
 import hashlib
 from collections import OrderedDict
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 from kubecustody.catalogue.model import API_VERSION, Effect, Operation
 from kubecustody.core.errors import (
     AccessKeyInactive,
     AccessKeyNotFound,
     NonceUsed,
+    SecurityTokenExpired,
     SecurityTokenForeign,
+    SecurityTokenMissing,
     ServiceUnavailable,
     SignatureMethodUnknown,
     TimestampExpired,
@@ -30,18 +33,34 @@ from kubecustody.core.errors import (
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.times import format_time
 from kubecustody.custody.installation import Custody
+from kubecustody.custody.session_tokens import KEY_PREFIX, Session, open_token
 from kubecustody.signing import roa
 from kubecustody.signing.acs3 import Claim, read_claim, verify_signature
 from kubecustody.signing.request import SignedRequest
-from kubecustody.store.callers import KeyHolder, find_key_holder
+from kubecustody.store.callers import KeyHolder, find_key_holder, find_session_holder
 from kubecustody.store.nonces import NonceTable, Verdict
 from kubecustody.store.transactions import Transaction
 
 _REMEMBERED_SECRETS = 4096
+_REMEMBERED_TOKENS = 1024
+_BEFORE_EVERY_END = 0.0
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Origin(NamedTuple):
+    """Where a request came from: the caller's address, and whether it came by TLS."""
+
+    address: str
+    secure: bool
+
+
+NOWHERE = Origin("", secure=False)
 
 
 class Caller(NamedTuple):
-    """The principal of a request, as their account stands in the request's snapshot."""
+    """The principal of a request, as their account stands in the request's snapshot. session: of a temporary key."""
 
     account_id: str
     uid: str
@@ -51,20 +70,30 @@ class Caller(NamedTuple):
     iam_version: int
     cluster_count: int
     last_cluster_seq: int
+    delegated_admin: bool = False
+    session: Session | None = None
+    origin: Origin = NOWHERE
 
     @property
-    def actor(self) -> str:
-        """How events name the caller: the principal's ARN."""
+    def arn(self) -> str:
+        """The principal's ARN."""
         if self.kind == PrincipalKind.ACCOUNT:
             return f"acs:ram::{self.account_id}:root"
         return f"acs:ram::{self.account_id}:{self.kind}/{self.uid}"
 
+    @property
+    def actor(self) -> str:
+        """How events name the caller: the principal's ARN, of a session with its name."""
+        if self.session is None:
+            return self.arn
+        return f"acs:ram::{self.account_id}:assumed-role/{self.uid}/{self.session.name}"
 
-class KeyLimit(Protocol):
-    """What bounds the requests of one access key: raises Throttled."""
 
-    def __call__(self, access_key_id: str) -> None:
-        """Count one request of this key. Raises Throttled."""
+class CallerLimit(Protocol):
+    """What bounds the requests of one access key and of one account."""
+
+    def __call__(self, account_id: str, access_key_id: str) -> None:
+        """Count one request. Raises Throttled."""
 
 
 class Authenticator:
@@ -74,6 +103,7 @@ class Authenticator:
         self._custody = custody
         self._nonces = nonces
         self._secrets: OrderedDict[bytes, bytes] = OrderedDict()
+        self._sessions: OrderedDict[str, Session] = OrderedDict()
 
     async def authenticate(
         self,
@@ -81,8 +111,9 @@ class Authenticator:
         request: SignedRequest,
         operation: Operation,
         now: float,
-        limit: KeyLimit,
+        limit: CallerLimit,
         body: bytes = b"",
+        origin: Origin = NOWHERE,
     ) -> Caller:
         """The caller. Raises SignatureError, ServiceUnavailable, and Throttled where `limit` does.
 
@@ -90,25 +121,38 @@ class Authenticator:
         """
         claim = self._read_claim(request, operation, now, body)  # 1
         self._refuse_unvouched(claim, now)
-        holder = _check_alive(claim.access_key_id, await find_key_holder(tx, claim.access_key_id))  # 2
-        if claim.security_token is not None:  # 3
-            raise SecurityTokenForeign(claim.access_key_id)
-        secret = self._secret(holder, claim.access_key_id)
+        session = self._find_session(claim.access_key_id, claim.security_token)  # 3
+        holder = await _find_holder(tx, claim.access_key_id, session, now)  # 2
+        secret = self._secret(holder, claim.access_key_id) if session is None else session.secret.encode()
         if isinstance(claim, Claim):  # 4
             verify_signature(request, claim, secret)
             nonce: str | None = claim.nonce
         else:
             roa.verify_signature(request, claim, secret)
             nonce = claim.nonce or (None if operation.effects == {Effect.READS} else claim.signature.hex())
-        limit(claim.access_key_id)
+        limit(holder.account_id, claim.access_key_id)
         if nonce is not None:  # 5
             self._spend_nonce(claim, nonce, holder, now)
-        return _caller(holder, claim.access_key_id)
+        return _caller(holder, claim.access_key_id, session, origin)
 
-    async def confirm(self, tx: Transaction, caller: Caller) -> Caller:
-        """The caller as their account stands in this later snapshot. Raises AccessKeyNotFound, AccessKeyInactive."""
-        holder = _check_alive(caller.access_key_id, await find_key_holder(tx, caller.access_key_id))
-        return _caller(holder, caller.access_key_id)
+    def _find_session(self, access_key_id: str, token: str | None) -> Session | None:
+        """The session of a temporary key, None for a permanent one.
+
+        Raises SecurityTokenMissing, SecurityTokenMalformed, SecurityTokenForeign.
+        """
+        if not access_key_id.startswith(KEY_PREFIX):
+            if token is not None:
+                raise SecurityTokenForeign(access_key_id)
+            return None
+        if token is None:
+            raise SecurityTokenMissing(access_key_id)
+        session = self._sessions.get(token)
+        if session is None:
+            session = open_token(self._custody.open_session_token, token)
+            _remember(self._sessions, token, session, _REMEMBERED_TOKENS)
+        if session.access_key_id != access_key_id:
+            raise SecurityTokenForeign(access_key_id)
+        return session
 
     def _read_claim(
         self, request: SignedRequest, operation: Operation, now: float, body: bytes
@@ -133,12 +177,11 @@ class Authenticator:
             )
 
     def _secret(self, holder: KeyHolder, access_key_id: str) -> bytes:
-        secret = self._secrets.get(holder.sealed_secret)
+        sealed = holder.sealed_secret or b""
+        secret = self._secrets.get(sealed)
         if secret is None:
-            secret = self._custody.open_access_key_secret(holder.account_id, access_key_id, holder.sealed_secret)
-            self._secrets[holder.sealed_secret] = secret
-            if len(self._secrets) > _REMEMBERED_SECRETS:
-                self._secrets.popitem(last=False)
+            secret = self._custody.open_access_key_secret(holder.account_id, access_key_id, sealed)
+            _remember(self._secrets, sealed, secret, _REMEMBERED_SECRETS)
         return secret
 
     def _spend_nonce(self, claim: Claim | roa.RoaClaim, nonce: str, holder: KeyHolder, now: float) -> None:
@@ -149,7 +192,34 @@ class Authenticator:
             raise ServiceUnavailable("the record of nonces is full (setting nonce_slots)", retry_after_ms=60_000)
 
 
-def _caller(holder: KeyHolder, access_key_id: str) -> Caller:
+async def confirm(tx: Transaction, caller: Caller) -> Caller:
+    """The caller as their account stands in this later snapshot. Raises what `authenticate` raises of the key.
+
+    The end of a session does not count: what was begun in it may be finished.
+    """
+    holder = await _find_holder(tx, caller.access_key_id, caller.session, _BEFORE_EVERY_END)
+    return _caller(holder, caller.access_key_id, caller.session, caller.origin)
+
+
+def _remember(memory: "OrderedDict[K, V]", key: K, value: V, at_most: int) -> None:
+    memory[key] = value
+    if len(memory) > at_most:
+        memory.popitem(last=False)
+
+
+async def _find_holder(tx: Transaction, access_key_id: str, session: Session | None, now: float) -> KeyHolder:
+    """Who holds the key. Raises AccessKeyNotFound, AccessKeyInactive, SecurityTokenExpired."""
+    if session is None:
+        return _check_alive(access_key_id, await find_key_holder(tx, access_key_id))
+    if now > session.ends_at:
+        raise SecurityTokenExpired(f"it ended at {format_time(session.ends_at)}")
+    holder = _check_alive(access_key_id, await find_session_holder(tx, session.account_id, session.uid))
+    if holder.sessions_from is not None and session.begins_at < holder.sessions_from:
+        raise SecurityTokenExpired("every session of the role that was begun before it was ended")
+    return holder
+
+
+def _caller(holder: KeyHolder, access_key_id: str, session: Session | None, origin: Origin) -> Caller:
     return Caller(
         holder.account_id,
         holder.uid,
@@ -159,6 +229,9 @@ def _caller(holder: KeyHolder, access_key_id: str) -> Caller:
         holder.iam_version,
         holder.cluster_count,
         holder.last_cluster_seq,
+        bool(holder.delegated_admin),
+        session,
+        origin,
     )
 
 

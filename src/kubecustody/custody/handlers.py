@@ -1,11 +1,10 @@
 """Which use case answers which operation. A test holds this against the catalogue.
 
-What only reads runs in the request's own snapshot; the rest in one transaction. Modules of the latter are loaded when
-they are first needed, so that a worker that answers reads alone does not carry X.509.
+What only reads runs in the request's own snapshot; the rest in one transaction. Modules are loaded when they are first
+needed, so that a worker that answers the lists alone does not carry X.509.
 """
 
 from collections.abc import Awaitable, Callable
-from functools import cache
 from importlib import import_module
 from typing import Any
 
@@ -16,12 +15,23 @@ from kubecustody.custody.installation import Custody
 from kubecustody.custody.kubeconfig_states import list_cluster_kubeconfig_states, list_user_kubeconfig_states
 from kubecustody.store.transactions import Transaction
 
-ReadHandler = Callable[[Transaction, Caller, Any, float], Awaitable[Shape]]
-ChangeHandler = Callable[[Custody, Change, Caller, Any], Awaitable[Shape | None]]
+Result = Shape | list[Any] | None
+ReadHandler = Callable[[Transaction, Caller, Any, float], Awaitable[Result]]
+ChangeHandler = Callable[[Custody, Change, Caller, Any], Awaitable[Result]]
 
-READ_HANDLERS: dict[str, ReadHandler] = {
-    "ListUserKubeConfigStates": list_user_kubeconfig_states,
-    "ListClusterKubeconfigStates": list_cluster_kubeconfig_states,
+READ_HANDLERS: dict[str, tuple[str, str]] = {
+    "ListUserKubeConfigStates": ("kubeconfig_states", "list_user_kubeconfig_states"),
+    "ListClusterKubeconfigStates": ("kubeconfig_states", "list_cluster_kubeconfig_states"),
+    "DescribeClustersV1": ("cluster_lists", "describe_clusters_v1"),
+    "DescribeClusters": ("cluster_lists", "describe_clusters"),
+    "DescribeClustersForRegion": ("cluster_lists", "describe_clusters_for_region"),
+    "DescribeClusterDetail": ("cluster_lists", "describe_cluster_detail"),
+    "DescribeUserQuota": ("cluster_lists", "describe_user_quota"),
+    "DescribeRegions": ("cluster_lists", "describe_regions"),
+    "CheckServiceRole": ("cluster_lists", "check_service_role"),
+    "DescribeTaskInfo": ("tasks", "describe_task_info"),
+    "DescribeClusterTasks": ("tasks", "describe_cluster_tasks"),
+    "DescribeUserClusterActivityState": ("tasks", "describe_activity_state"),
 }
 
 CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
@@ -30,13 +40,33 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
     "DescribeSubaccountK8sClusterUserConfig": ("issuing", "describe_subaccount_user_config"),
     "UpdateK8sClusterUserConfigExpire": ("issuing", "update_user_config_expire"),
     "RevokeK8sClusterKubeConfig": ("issuing", "revoke_kubeconfig"),
+    "IssueCredential": ("issuing", "issue_credential"),
     "CleanClusterUserPermissions": ("cleaning", "clean_cluster_user_permissions"),
+    "CleanUserPermissions": ("tasks", "clean_user_permissions"),
 }
 
+_readers: dict[str, ReadHandler] = {
+    "ListUserKubeConfigStates": list_user_kubeconfig_states,
+    "ListClusterKubeconfigStates": list_cluster_kubeconfig_states,
+}
+_changers: dict[str, ChangeHandler] = {}
 
-@cache
+
+def find_read_handler(operation: str) -> ReadHandler | None:
+    """The use case of an operation that only reads."""
+    handler = _readers.get(operation)
+    if handler is None and operation in READ_HANDLERS:
+        handler = _readers[operation] = _load(*READ_HANDLERS[operation])
+    return handler
+
+
 def get_change_handler(operation: str) -> ChangeHandler:
     """The use case of an operation that does more than read. KeyError without one."""
-    module, name = CHANGE_HANDLERS[operation]
-    handler: ChangeHandler = getattr(import_module(f"kubecustody.custody.{module}"), name)
+    handler = _changers.get(operation)
+    if handler is None:
+        handler = _changers[operation] = _load(*CHANGE_HANDLERS[operation])
     return handler
+
+
+def _load(module: str, name: str) -> Any:
+    return getattr(import_module(f"kubecustody.custody.{module}"), name)

@@ -58,6 +58,10 @@ class Custody:
         """The key of a CA, PEM. Raises SealBroken, KeyRingUnusable."""
         return self._open(sealed, "signers", "sealed_key", account_id, f"{cluster_seq}/{signer_no}")
 
+    def open_session_token(self, sealed: bytes) -> bytes:
+        """What a session's token holds. Raises SealBroken, KeyRingUnusable."""
+        return self._open(sealed, "sessions", "token", "", "")
+
     def _open(self, sealed: bytes, table: str, column: str, account_id: str, row_id: str) -> bytes:
         try:
             return self.sealer.open(sealed, table=table, column=column, account_id=account_id, row_id=row_id)

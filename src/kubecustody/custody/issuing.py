@@ -5,6 +5,7 @@ record and its event. So two who ask at once get one new credential.
 """
 
 import json
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -12,10 +13,13 @@ from kubecustody.catalogue.kubeconfigs import (
     BareKubeconfigOutput,
     ClusterInput,
     ExpireInput,
+    IssueCredentialInput,
+    IssueCredentialOutput,
     KubeconfigOutput,
     SubaccountKubeconfigInput,
     UserKubeconfigInput,
 )
+from kubecustody.catalogue.shapes import Shape
 from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids, TooManyCredentials, UserNotFound
 from kubecustody.core.issuing import (
     BACKDATE_SECONDS,
@@ -27,15 +31,18 @@ from kubecustody.core.issuing import (
     Issue,
     Limits,
     decide_long_lived,
+    decide_new,
     decide_temporary,
 )
 from kubecustody.core.states import ClusterState
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller
+from kubecustody.custody.authorisation import check_reach
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody, seal_private_key
 from kubecustody.custody.verdicts import Chain, join_chain, load_trust, split_chain
 from kubecustody.kubeconfig.rendering import KubeconfigParts, NameStyle, render_kubeconfig
+from kubecustody.pki.certificate_requests import PublicKey, load_certificate_request
 from kubecustody.pki.certificates import format_certificates
 from kubecustody.pki.client_certificates import (
     KeyType,
@@ -93,12 +100,13 @@ async def describe_cluster_v2_user_kubeconfig(
 
 
 async def describe_subaccount_user_config(
-    custody: Custody, unit: Change, _: Caller, request: SubaccountKubeconfigInput
+    custody: Custody, unit: Change, caller: Caller, request: SubaccountKubeconfigInput
 ) -> KubeconfigOutput:
-    """Somebody else's kubeconfig. Raises UserNotFound, also for who is deleted."""
+    """Somebody else's kubeconfig. Raises UserNotFound, also for who is deleted, and BeyondDelegation."""
     principal = await find_principal(unit.tx, unit.account_id, request.uid)
     if principal is None or principal.deleted_at is not None:
         raise UserNotFound(request.uid)
+    check_reach(caller, principal)
     wish = _Wish(request.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
     kubeconfig = await get_kubeconfig(custody, unit, wish)
     return KubeconfigOutput(kubeconfig.text, format_time(kubeconfig.not_after))
@@ -108,10 +116,12 @@ def _own_wish(caller: Caller, request: UserKubeconfigInput) -> _Wish:
     return _Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
 
 
-async def update_user_config_expire(_: Custody, unit: Change, __: Caller, request: ExpireInput) -> None:
-    """Set the validity of a person's next kubeconfig. Raises UserNotFound, ClusterNotFound."""
-    if await find_principal(unit.tx, unit.account_id, request.user) is None:
+async def update_user_config_expire(_: Custody, unit: Change, caller: Caller, request: ExpireInput) -> None:
+    """Set the validity of a person's next kubeconfig. Raises UserNotFound, ClusterNotFound, BeyondDelegation."""
+    principal = await find_principal(unit.tx, unit.account_id, request.user)
+    if principal is None:
         raise UserNotFound(request.user)
+    check_reach(caller, principal)
     cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
     await stored.set_custom_validity(
         unit.tx, unit.account_id, request.user, cluster.seq, request.expire_hour, unit.counters.last_credential_no
@@ -137,6 +147,69 @@ async def request_removal(
     if await stored.set_removal_requested(unit.tx, unit.account_id, credential_no, unit.at):
         subject = f"credential/{fingerprint.hex()}" if fingerprint else ""
         unit.record("removal_requested", uid=uid, cluster_seq=cluster.seq, subject=subject)
+
+
+async def issue_credential(
+    custody: Custody, unit: Change, caller: Caller, request: IssueCredentialInput
+) -> IssueCredentialOutput:
+    """A certificate for a key that the caller made and keeps.
+
+    Raises CertificateRequestRefused, ClusterNotFound, ClusterStateForbids, TooManyCredentials.
+    """
+    public_key = load_certificate_request(request.csr)
+    wish = _Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
+    cluster = await get_cluster(unit.tx, unit.account_id, wish.cluster_id)
+    place = await _find_place(custody, unit.tx, unit.account_id, cluster)
+    server = _server_address(cluster, place.details, private=wish.private_address)
+    usable = await _list_usable(unit.tx, unit.account_id, wish.uid, cluster, unit.now)
+    life_seconds = await _life_of_wish(custody, unit.tx, unit.account_id, wish, cluster)
+    decision = decide_new(
+        [one.facts for one in usable.values()], life_seconds, wish.temporary_minutes, _limits(custody)
+    )
+    if isinstance(decision, AtLimit):
+        raise TooManyCredentials(
+            wish.uid, cluster.cluster_id, decision.limit, usable[decision.oldest].fingerprint.hex()
+        )
+    chain, _ = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes, public_key)
+    await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
+    return IssueCredentialOutput(
+        certificate=format_certificates([chain.leaf, *chain.intermediates]),
+        config=_render(custody, wish, server, place.details, chain, None),
+        expiration=format_time(chain.leaf.not_after),
+        fingerprint=chain.leaf.fingerprint_hex,
+    )
+
+
+async def find_validity_minutes(
+    custody: Custody, tx: Transaction, caller: Caller, request: Shape, now: float
+) -> int | None:
+    """The validity in minutes that a call would give, or of the certificate that it would return; for policies.
+
+    None for a call that has to do with none. The CA's own end, which may cut it, is not looked at.
+    """
+    if isinstance(request, ExpireInput):
+        return request.expire_hour * 60
+    if isinstance(request, ClusterInput):
+        return _life_seconds(custody, None) // 60
+    if not isinstance(request, UserKubeconfigInput | SubaccountKubeconfigInput | IssueCredentialInput):
+        return None
+    if request.temporary_duration_minutes is not None:
+        return request.temporary_duration_minutes
+    uid = request.uid if isinstance(request, SubaccountKubeconfigInput) else caller.uid
+    cluster = await find_cluster(tx, caller.account_id, request.cluster_id)
+    if cluster is None:  # which the call is told only after this
+        return _life_seconds(custody, None) // 60
+    wish = _Wish(uid, cluster.cluster_id, request.private_ip_address, None)
+    usable = await _list_usable(tx, caller.account_id, uid, cluster, now)
+    life_seconds = await _life_of_wish(custody, tx, caller.account_id, wish, cluster)
+    if not isinstance(request, IssueCredentialInput):
+        decision = await _decide(
+            custody, tx, caller.account_id, now, wish, cluster, [one.facts for one in usable.values()]
+        )
+        if isinstance(decision, HandOut):
+            handed_out = usable[decision.number].facts
+            life_seconds = handed_out.not_after - handed_out.issued_at
+    return math.ceil(life_seconds / 60)
 
 
 async def get_cluster(tx: Transaction, account_id: str, cluster_id: str) -> Cluster:
@@ -167,9 +240,9 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
     cluster = await get_cluster(unit.tx, unit.account_id, wish.cluster_id)
     place = await _find_place(custody, unit.tx, unit.account_id, cluster)
     server = _server_address(cluster, place.details, private=wish.private_address)
-    current = await stored.list_current_issued(unit.tx, unit.account_id, wish.uid, cluster.seq, unit.at)
-    usable = {one.facts.number: one for one in current if _is_vouched(one, cluster, unit.now)}
-    decision = await _decide(custody, unit, wish, cluster, [one.facts for one in usable.values()])
+    usable = await _list_usable(unit.tx, unit.account_id, wish.uid, cluster, unit.now)
+    held = [one.facts for one in usable.values()]
+    decision = await _decide(custody, unit.tx, unit.account_id, unit.now, wish, cluster, held)
     if isinstance(decision, AtLimit):
         oldest = usable[decision.oldest].fingerprint.hex()
         raise TooManyCredentials(wish.uid, cluster.cluster_id, decision.limit, oldest)
@@ -178,7 +251,8 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
     else:
         for number in decision.replaces:
             await request_removal(unit, cluster, wish.uid, number, usable[number].fingerprint)
-        chain, key = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes)
+        chain, made = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes)
+        key = made or b""
         await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     unit.record(
         "private_key_disclosed",
@@ -190,24 +264,44 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
     return Kubeconfig(_render(custody, wish, server, place.details, chain, key), chain.leaf.not_after)
 
 
+async def _list_usable(
+    tx: Transaction, account_id: str, uid: str, cluster: Cluster, now: float
+) -> dict[int, IssuedCredential]:
+    """The person's current credentials of our making that are vouched for, by number."""
+    current = await stored.list_current_issued(tx, account_id, uid, cluster.seq, int(now))
+    return {one.facts.number: one for one in current if _is_vouched(one, cluster, now)}
+
+
 def _is_vouched(one: IssuedCredential, cluster: Cluster, now: float) -> bool:
     return one.vouched_until is not None and now <= one.vouched_until and one.trust_epoch == cluster.trust_epoch
 
 
-async def _decide(custody: Custody, unit: Change, wish: _Wish, cluster: Cluster, held: Sequence[Held]) -> Decision:
-    limits = Limits(custody.settings.most_long_lived, custody.settings.most_temporary)
+async def _decide(
+    custody: Custody, tx: Transaction, account_id: str, now: float, wish: _Wish, cluster: Cluster, held: Sequence[Held]
+) -> Decision:
     keep_keys = custody.settings.keep_private_keys == "on"
     if wish.temporary_minutes is not None:
-        return decide_temporary(held, wish.temporary_minutes, limits, unit.now, keep_keys=keep_keys)
-    custom = await stored.find_custom_validity(unit.tx, unit.account_id, wish.uid, cluster.seq)
+        return decide_temporary(held, wish.temporary_minutes, _limits(custody), now, keep_keys=keep_keys)
+    custom = await stored.find_custom_validity(tx, account_id, wish.uid, cluster.seq)
     return decide_long_lived(
         held,
         _life_seconds(custody, custom),
         None if custom is None else custom[1],
-        limits,
-        unit.now,
+        _limits(custody),
+        now,
         keep_keys=keep_keys,
     )
+
+
+def _limits(custody: Custody) -> Limits:
+    return Limits(custody.settings.most_long_lived, custody.settings.most_temporary)
+
+
+async def _life_of_wish(custody: Custody, tx: Transaction, account_id: str, wish: _Wish, cluster: Cluster) -> int:
+    """How long what is issued anew is to live."""
+    if wish.temporary_minutes is not None:
+        return wish.temporary_minutes * 60
+    return _life_seconds(custody, await stored.find_custom_validity(tx, account_id, wish.uid, cluster.seq))
 
 
 def _life_seconds(custody: Custody, custom: tuple[int, int] | None) -> int:
@@ -257,9 +351,15 @@ def _server_address(cluster: Cluster, details: ClusterDetails, *, private: bool)
 
 
 async def _issue(
-    custody: Custody, unit: Change, place: _Place, uid: str, decision: Issue, temporary_minutes: int | None
-) -> tuple[Chain, bytes]:
-    """Make key and certificate and record them; the certificate and the key as PEM."""
+    custody: Custody,
+    unit: Change,
+    place: _Place,
+    uid: str,
+    decision: Issue,
+    temporary_minutes: int | None,
+    public_key: PublicKey | None = None,
+) -> tuple[Chain, bytes | None]:
+    """Make a certificate and record it; the certificate, and its key as PEM where none was brought and one was made."""
     not_after = min(unit.at + decision.life_seconds, place.signer.not_after)
     if not_after <= unit.at:
         raise ClusterStateForbids(place.cluster.cluster_id, "the CA that issues for it has expired.")
@@ -268,10 +368,10 @@ async def _issue(
         common_name=common_name_for(uid, unit.at, custody.random_bytes),
         not_before=unit.at - BACKDATE_SECONDS,
         not_after=not_after,
-        key_type=KeyType(custody.settings.certificate_key_type),
+        key=public_key or KeyType(custody.settings.certificate_key_type),
         random_bytes=custody.random_bytes,
     )
-    chain, key = Chain(made.certificate, ()), made.private_key or b""
+    chain, key = Chain(made.certificate, ()), made.private_key
     bundle = await load_trust(unit.tx, unit.account_id, place.cluster)
     verdict = assess(chain.leaf, (), bundle)
     if not verdict.vouched:
@@ -299,8 +399,8 @@ async def _issue(
         organizations=json.dumps(chain.leaf.organizations),
     )
     keep = custody.settings.keep_private_keys == "on"
-    sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep else None
-    facts = IssueFacts(place.signer_no, temporary_minutes, unit.at)
+    sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep and key is not None else None
+    facts = IssueFacts(place.signer_no, temporary_minutes, unit.at, holders_key=int(key is None))
     await stored.add_issued(unit.tx, unit.account_id, number, new, facts, sealed, unit.at)
     unit.record(
         "credential_issued",
@@ -311,6 +411,7 @@ async def _issue(
             "not_after": not_after,
             "signer": place.signer_no,
             "temporary_minutes": temporary_minutes,
+            "holders_key": key is None,
             "verdict": verdict.code,
             "trust_epoch": new.trust_epoch,
         },
@@ -325,7 +426,9 @@ async def _open_kept(custody: Custody, unit: Change, number: int) -> tuple[Chain
     return split_chain(kept.chain), custody.open_private_key(unit.account_id, number, kept.sealed)
 
 
-def _render(custody: Custody, wish: _Wish, server: str, details: ClusterDetails, chain: Chain, key: bytes) -> str:
+def _render(
+    custody: Custody, wish: _Wish, server: str, details: ClusterDetails, chain: Chain, key: bytes | None
+) -> str:
     return render_kubeconfig(
         KubeconfigParts(
             uid=wish.uid,

@@ -1,24 +1,19 @@
-"""Policies: storing them, attaching them, and what they say about a caller."""
+"""Policies: storing them, and attaching them."""
 
-from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.policies import builtin_documents, builtin_policies
-from kubecustody.core.errors import AccessDenied, OperatorError
+from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import PrincipalKind, check_policy_name, fold_name
-from kubecustody.core.policy import Decision, NamedPolicy, evaluate, parse_policy
-from kubecustody.custody.authentication import Caller
+from kubecustody.core.policy_documents import parse_policy
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.principals import get_group, get_named
 from kubecustody.store import principals
-from kubecustody.store.callers import AttachedPolicy, list_policies_of
 from kubecustody.store.principals import Attachment
 from kubecustody.store.transactions import Transaction
 
 _SYSTEM, _CUSTOM = "System", "Custom"
-_REMEMBERED = 4096
 
 
 class ListedPolicy(NamedTuple):
@@ -153,62 +148,3 @@ async def list_policies(custody: Custody, account_id: str) -> list[ListedPolicy]
         return listed + [ListedPolicy(name, _CUSTOM, changed_at, count) for name, changed_at, count in own]
 
     return await custody.store.read(work)
-
-
-class Authoriser:
-    """Decides whether a caller may do an operation, from the policies in the request's own snapshot.
-
-    Decisions are remembered per iam_version of the account, which every change of principals, groups, policies
-    and keys raises in its transaction: what is remembered never outlives what it rests on.
-    """
-
-    def __init__(self) -> None:
-        self._remembered: dict[tuple[str, str, int, str, bytes], Decision] = {}
-
-    async def authorise(
-        self, tx: Transaction, caller: Caller, operation: Operation, path_values: Mapping[str, bytes]
-    ) -> None:
-        """Raise AccessDenied unless the caller may do this operation on the resource that the path names."""
-        if caller.kind == PrincipalKind.ACCOUNT:
-            return
-        cluster_id = path_values["ClusterId"] if operation.names_cluster else b""
-        key = (caller.account_id, caller.uid, caller.iam_version, operation.name, cluster_id)
-        decision = self._remembered.get(key)
-        if decision is not None and decision.allowed and not operation.account_only:
-            return
-        resource = operation.resource.format(
-            region_id=caller.region_id,
-            account_id=caller.account_id,
-            ClusterId=cluster_id.decode("utf-8", "replace"),
-        )
-        if decision is None:
-            decision = await self._decide(tx, caller, operation, resource)
-            if len(self._remembered) >= _REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = decision
-        if not decision.allowed or operation.account_only:
-            raise AccessDenied(
-                action=operation.action_names[0],
-                resource=resource,
-                principal_uid=caller.uid,
-                principal_type="AssumedRoleUser" if caller.kind == PrincipalKind.ROLE else "SubUser",
-                account_id=caller.account_id,
-                explicit=decision.explicit,
-                deciding_policy=decision.policy,
-                account_only=operation.account_only and decision.allowed,
-            )
-
-    async def _decide(self, tx: Transaction, caller: Caller, operation: Operation, resource: str) -> Decision:
-        policies = _named(await list_policies_of(tx, caller.account_id, caller.uid))
-        return evaluate(policies, actions=operation.folded_actions, resource=resource)
-
-
-def _named(attached: Sequence[AttachedPolicy]) -> list[NamedPolicy]:
-    builtin = builtin_policies()
-    named = []
-    for policy in attached:
-        if policy.policy_type == _SYSTEM:
-            named.append(builtin[policy.name_folded])
-        elif policy.document is not None:
-            named.append(NamedPolicy(policy.name or policy.name_folded, parse_policy(policy.document)))
-    return named

@@ -121,6 +121,22 @@ async def set_principal_disabled(
     return await change(custody.store, account_id, author, now, work)
 
 
+async def set_delegated_admin(
+    custody: Custody, account_id: str, author: Author, now: float, who: str, *, delegated: bool
+) -> str:
+    """Let a user or role make calls that only the account may, as far as a policy names them; the uid."""
+
+    async def work(unit: Change) -> str:
+        principal = await _get_alive(unit.tx, account_id, who)
+        if bool(principal.delegated_admin) != delegated:
+            await principals.set_delegated_admin(unit.tx, account_id, principal.uid, on=delegated)
+            unit.record("delegation_given" if delegated else "delegation_taken", uid=principal.uid)
+            unit.touch_permissions()
+        return principal.uid
+
+    return await change(custody.store, account_id, author, now, work)
+
+
 async def delete_principal(custody: Custody, account_id: str, author: Author, now: float, who: str) -> str:
     """Delete a user or role; the uid. Its keys go with it; what it holds on clusters stays listed and alive."""
 

@@ -19,14 +19,16 @@ class NameStyle(StrEnum):
 
 
 class KubeconfigParts(NamedTuple):
-    """What a kubeconfig is made of. PEM as bytes; server_ca None: the system's roots vouch for the server."""
+    """What a kubeconfig is made of. PEM as bytes; server_ca None: the system's roots vouch for the server;
+    private_key None: its holder puts it in.
+    """
 
     uid: str
     cluster_id: str
     server: str
     server_ca: bytes | None
     certificate: bytes
-    private_key: bytes
+    private_key: bytes | None
     tls_server_name: str | None = None
     proxy_url: str | None = None
 
@@ -38,7 +40,7 @@ def render_kubeconfig(parts: KubeconfigParts, names: NameStyle) -> str:
     ca = f"    certificate-authority-data: {_base64(parts.server_ca)}\n" if parts.server_ca else ""
     server_name = f"    tls-server-name: {json.dumps(parts.tls_server_name)}\n" if parts.tls_server_name else ""
     proxy = f"    proxy-url: {json.dumps(parts.proxy_url)}\n" if parts.proxy_url else ""
-    return f"""apiVersion: v1
+    text = f"""apiVersion: v1
 kind: Config
 clusters:
 - name: "{cluster}"
@@ -55,8 +57,13 @@ users:
 - name: "{user}"
   user:
     client-certificate-data: {_base64(parts.certificate)}
-    client-key-data: {_base64(parts.private_key)}
 """
+    return text if parts.private_key is None else add_private_key(text, parts.private_key)
+
+
+def add_private_key(text: str, private_key: bytes) -> str:
+    """A kubeconfig of ours that lacks only the key (PEM), with it."""
+    return f"{text}    client-key-data: {_base64(private_key)}\n"
 
 
 def _base64(data: bytes) -> str:

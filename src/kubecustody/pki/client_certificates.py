@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubecustody.core.errors import OperatorError
+from kubecustody.pki.certificate_requests import PublicKey
 from kubecustody.pki.certificates import (
     Certificate,
     PrivateKey,
@@ -109,11 +110,12 @@ def issue_client_certificate(
     common_name: str,
     not_before: int,
     not_after: int,
-    key_type: KeyType = KeyType.P256,
+    key: KeyType | PublicKey = KeyType.P256,
     random_bytes: RandomBytes = os.urandom,
 ) -> IssuedCertificate:
-    """A certificate with a new key, valid from and until those moments, both included."""
-    key = make_key(key_type)
+    """A certificate for a new key of this type, or for this key, valid from and until those moments, both included."""
+    private_key = make_key(key) if isinstance(key, KeyType) else None
+    public_key = private_key.public_key() if private_key is not None else key
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([_USERS, x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
@@ -121,7 +123,7 @@ def issue_client_certificate(
         .not_valid_before(moment(not_before))
         .not_valid_after(moment(not_after))
         .serial_number(serial_number(random_bytes))
-        .public_key(key.public_key())
+        .public_key(cast("PublicKey", public_key))
         .add_extension(_NO_CA, critical=True)
         .add_extension(_LEAF_USAGE, critical=True)
         .add_extension(_CLIENT_AUTH, critical=False)
@@ -129,5 +131,12 @@ def issue_client_certificate(
     )
     algorithm = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
     made = builder.sign(signer.key, algorithm)
-    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    return IssuedCertificate(load_certificate_der(made.public_bytes(serialization.Encoding.DER)), pem)
+    certificate = load_certificate_der(made.public_bytes(serialization.Encoding.DER))
+    return IssuedCertificate(certificate, None if private_key is None else format_private_key(private_key))
+
+
+def format_private_key(key: PrivateKey) -> bytes:
+    """A private key as PEM (PKCS#8), in the clear."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

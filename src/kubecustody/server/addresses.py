@@ -24,6 +24,14 @@ def caller_address(peer: str, headers: list[tuple[bytes, bytes]], proxies: Seque
     return peer
 
 
+def came_by_tls(scheme: str, peer: str, headers: list[tuple[bytes, bytes]], proxies: Sequence[Network]) -> bool:
+    """Whether the caller spoke TLS: to this server, or, as the last X-Forwarded-Proto says, to a declared proxy."""
+    if proxies and _is_in(peer, proxies):
+        forwarded = [value for name, value in headers if name == b"x-forwarded-proto"]
+        return bool(forwarded) and forwarded[-1].rpartition(b",")[2].strip().lower() == b"https"
+    return scheme == "https"
+
+
 def network_of(address: str) -> str:
     """What counts as one caller: an IPv4 address, or the /64 of an IPv6 one, which is given to one customer whole."""
     parsed = _parse(address)

@@ -23,6 +23,7 @@ from typing import Any
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Shape
+from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
 from kubecustody.core.errors import (
     AccessDenied,
     ProtocolNeedsTls,
@@ -34,19 +35,20 @@ from kubecustody.core.errors import (
 )
 from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
-from kubecustody.custody.authentication import Authenticator, Caller
+from kubecustody.custody.authentication import Authenticator, Caller, Origin, confirm
+from kubecustody.custody.authorisation import Authoriser, MinutesOf
 from kubecustody.custody.changes import Author, change_within
-from kubecustody.custody.handlers import READ_HANDLERS, get_change_handler
+from kubecustody.custody.handlers import Result, find_read_handler, get_change_handler
 from kubecustody.custody.installation import Custody
-from kubecustody.custody.policies import Authoriser
 from kubecustody.server.access_log import AccessLine, AccessLog
-from kubecustody.server.addresses import caller_address, may_speak_plainly, network_of
+from kubecustody.server.addresses import caller_address, came_by_tls, may_speak_plainly, network_of
 from kubecustody.server.bodies import ClientGone, read_body
 from kubecustody.server.decoding import decode_input
 from kubecustody.server.json_bodies import takes_body
 from kubecustody.server.metrics import Metrics
 from kubecustody.server.responses import Answer, ErrorResponder, answer_result
 from kubecustody.server.routes import Routes
+from kubecustody.server.task_runner import TaskRunner
 from kubecustody.settings import Settings
 from kubecustody.signing.request import SignedRequest
 from kubecustody.store.installation import find_installation
@@ -58,6 +60,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _LIMITED_KEYS = 20_000
+_LIMITED_ACCOUNTS = 5_000
 _LIMITED_ADDRESSES = 50_000
 _SHOWN_PATH = 500
 _REMEMBERED_PEERS = 1000
@@ -72,6 +75,7 @@ class _Trace:
 
     started: float
     request_id: str
+    peer: str
     address: str
     operation: str = ""
     caller: Caller | None = None
@@ -106,10 +110,14 @@ class Application:
         self._access_log = access_log
         self._proxies = settings.proxies
         self._plain_peers: set[str] = set()
+        self.tasks = TaskRunner(custody, clock)
         # Each worker counts for itself, so each has its share.
         share = 1 / settings.workers
         self._key_limits = TokenBuckets(
             settings.key_rate_per_second * share, max(1, int(settings.key_burst * share)), _LIMITED_KEYS
+        )
+        self._account_limits = TokenBuckets(
+            settings.account_rate_per_second * share, max(1, int(settings.account_burst * share)), _LIMITED_ACCOUNTS
         )
         self._failure_limits = TokenBuckets(
             settings.failed_signature_rate_per_second, settings.failed_signature_burst, _LIMITED_ADDRESSES
@@ -133,7 +141,7 @@ class Application:
     async def _answer_call(self, scope: Scope, receive: Receive) -> Answer:
         peer = scope["client"][0] if scope.get("client") else ""
         trace = _Trace(
-            time.perf_counter(), self._new_request_id(), caller_address(peer, scope["headers"], self._proxies)
+            time.perf_counter(), self._new_request_id(), peer, caller_address(peer, scope["headers"], self._proxies)
         )
         try:
             answer = answer_result(await self._call(scope, receive, trace), trace.request_id)  # 8
@@ -150,12 +158,12 @@ class Application:
 
     def answer_malformed(self, peer: str) -> Answer:
         """The answer to what is no HTTP, or not HTTP that can be routed; logged and counted like any other."""
-        trace = _Trace(time.perf_counter(), self._new_request_id(), peer)
+        trace = _Trace(time.perf_counter(), self._new_request_id(), peer, peer)
         answer = self._errors.answer_error(RequestMalformed(), trace.request_id)
         self._note({"method": "", "raw_path": b""}, trace, answer)
         return answer
 
-    async def _call(self, scope: Scope, receive: Receive, trace: _Trace) -> Shape | None:
+    async def _call(self, scope: Scope, receive: Receive, trace: _Trace) -> Result:
         self._check_transport(scope)  # 1
         raw_path, query_string, headers = scope["raw_path"], scope["query_string"], scope["headers"]
         operation, path_values = self._routes.find(scope["method"], raw_path)  # 2
@@ -166,42 +174,62 @@ class Application:
         body, body_sha256 = await read_body(headers, receive, limit_bytes, self._settings.body_timeout_seconds)  # 3
         request = SignedRequest(scope["method"], raw_path, query_string, headers, body_sha256)
 
-        reader = READ_HANDLERS.get(operation.name)
+        origin = Origin(trace.address, came_by_tls(scope.get("scheme", "http"), trace.peer, headers, self._proxies))
+        reader = find_read_handler(operation.name)
 
-        async def work(tx: Transaction) -> tuple[Caller, Shape, Shape | None]:
+        async def work(tx: Transaction) -> tuple[Caller, Shape, Result]:
             if trace.caller is None:  # 4
                 trace.caller = await self._authenticator.authenticate(
-                    tx, request, operation, time.time(), self._limit_key, body
+                    tx, request, operation, time.time(), self._limit_caller, body, origin
                 )
             else:  # a store may run a read again, and a nonce is spent once
-                trace.caller = await self._authenticator.confirm(tx, trace.caller)
+                trace.caller = await confirm(tx, trace.caller)
             caller = trace.caller
             decoded = decode_input(operation, path_values, query_string, body)  # 5
-            await self._authoriser.authorise(tx, caller, operation, path_values)  # 6
-            return caller, decoded, await reader(tx, caller, decoded, self._clock()) if reader else None  # 7
+            now = self._clock()
+            minutes = None if reader else self._minutes(tx, caller, decoded, now)
+            await self._authoriser.authorise(tx, caller, operation, path_values, now, minutes)  # 6
+            return caller, decoded, await reader(tx, caller, decoded, now) if reader else None  # 7
 
         caller, decoded, result = await self._custody.store.read(work)
         if reader is None:
-            return await self._change(operation, path_values, caller, decoded, trace)
+            result = await self._change(operation, path_values, caller, decoded, trace)
+        if operation.answers_request_id:
+            setattr(result, "request_id", trace.request_id)  # noqa: B010 - of whichever shape it is
         return result
+
+    def _minutes(self, tx: Transaction, caller: Caller, decoded: Shape, now: float) -> MinutesOf:
+        """The validity that the call would give or return, for a policy that asks for it."""
+
+        async def minutes() -> int | None:
+            from kubecustody.custody.issuing import find_validity_minutes
+
+            return await find_validity_minutes(self._custody, tx, caller, decoded, now)
+
+        return minutes
 
     async def _change(
         self, operation: Operation, path_values: dict[str, bytes], caller: Caller, decoded: Shape, trace: _Trace
-    ) -> Shape | None:
+    ) -> Result:
         """Step 7 of an operation that does more than read: one transaction, in which the caller is judged again, since
         a key, a user or a policy may have gone meanwhile.
         """
         handler = get_change_handler(operation.name)
         author = Author(caller.actor, trace.request_id)
 
-        async def work(tx: Transaction) -> Shape | None:
-            still = await self._authenticator.confirm(tx, caller)
-            await self._authoriser.authorise(tx, still, operation, path_values)
+        async def work(tx: Transaction) -> Result:
+            now = self._clock()
+            still = await confirm(tx, caller)
+            minutes = self._minutes(tx, still, decoded, now)
+            await self._authoriser.authorise(tx, still, operation, path_values, now, minutes)
             return await change_within(
-                tx, caller.account_id, author, self._clock(), lambda unit: handler(self._custody, unit, still, decoded)
+                tx, caller.account_id, author, now, lambda unit: handler(self._custody, unit, still, decoded)
             )
 
-        return await self._custody.store.write(work)
+        result = await self._custody.store.write(work)
+        if operation is CLEAN_USER_PERMISSIONS:
+            self.tasks.wake()
+        return result
 
     def _new_request_id(self) -> str:
         """A UUID of version 4 in upper case, as the provider writes them."""
@@ -220,10 +248,12 @@ class Application:
         if len(self._plain_peers) < _REMEMBERED_PEERS:
             self._plain_peers.add(peer[0])
 
-    def _limit_key(self, access_key_id: str) -> None:
-        wait_ms = self._key_limits.take(access_key_id, time.monotonic())
-        if wait_ms:
+    def _limit_caller(self, account_id: str, access_key_id: str) -> None:
+        now = time.monotonic()
+        if wait_ms := self._key_limits.take(access_key_id, now):
             raise Throttled("access key", wait_ms)
+        if wait_ms := self._account_limits.take(account_id, now):
+            raise Throttled("account", wait_ms)
 
     def _note_refusal(self, error: RequestError, trace: _Trace) -> RequestError:
         """Count a refusal; the error that is told, which is another where an address failed too often."""

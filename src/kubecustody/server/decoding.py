@@ -37,6 +37,10 @@ def decode_input(operation: Operation, path_values: dict[str, bytes], query_stri
                 elif member.required:
                     raise _Refusal("is mandatory: put it into the body.")
                 continue
+            if member.kind is Kind.ARRAY:
+                if (texts := _list_in_query(member, query)) is not None:
+                    values[member.name] = texts
+                continue
             given = query.get(member.wire_name)
             if given is None:
                 continue
@@ -58,6 +62,29 @@ def _read_query(query_string: bytes) -> dict[str, list[bytes]]:
     return query
 
 
+def _list_in_query(member: MemberInfo, query: dict[str, list[bytes]]) -> list[str] | None:
+    """A list of texts: one comma-separated value, as the SDKs send it, or NAME.1, NAME.2 and so on, as the CLI does."""
+    whole, prefix = query.get(member.wire_name, []), member.wire_name + "."
+    numbered = {name.removeprefix(prefix): values for name, values in query.items() if name.startswith(prefix)}
+    if not whole and not numbered:
+        return None
+    if len(whole) + bool(numbered) > 1 or any(len(values) > 1 for values in numbered.values()):
+        raise _Refusal(f"is given several times; give one comma-separated value, or {prefix}1, {prefix}2 and so on.")
+    if set(numbered) != {str(number) for number in range(1, len(numbered) + 1)}:
+        raise _Refusal(f"is numbered with gaps; begin with {prefix}1 and go on without one.")
+    values = whole[0].split(b",") if whole else [numbered[str(number)][0] for number in range(1, len(numbered) + 1)]
+    texts = [_text(value).strip() for value in values]
+    if not all(texts):
+        raise _Refusal("has an empty entry; leave the parameter out where all are meant.")
+    _check_count(member, texts)
+    return texts
+
+
+def _check_count(member: MemberInfo, entries: list[Any]) -> None:
+    if member.about.most is not None and len(entries) > member.about.most:
+        raise _Refusal(f"has {len(entries)} entries; at most {member.about.most} are taken.")
+
+
 def _text(value: bytes) -> str:
     try:
         return value.decode("utf-8")
@@ -77,6 +104,8 @@ def _reader(member: MemberInfo) -> Callable[[str], Any]:
         return _boolean
     if member.wire_name.lower() in ("uid", "user"):
         return _uid_or_empty if member.about.may_be_empty else _uid
+    if member.about.most is not None:
+        return lambda text: _short(text, member.about.most or 0)
     return str
 
 
@@ -88,7 +117,23 @@ def _from_body(member: MemberInfo, value: Any) -> Any:
         return value
     if member.kind in (Kind.STRING, Kind.INTEGER) and isinstance(value, str):
         return _reader(member)(value)
+    if member.kind is Kind.ARRAY and isinstance(value, list) and member.shape is not None:
+        _check_count(member, value)
+        return [_object_from_body(member.shape, item) for item in value]
     raise _Refusal(f"must be JSON of type {member.kind}.")
+
+
+def _object_from_body(shape: type[Shape], value: Any) -> Shape:
+    """An object within the body; members that it does not know are passed over."""
+    if not isinstance(value, dict):
+        raise _Refusal("must be an array of JSON objects.")
+    values = {}
+    for member in members_of(shape):
+        if member.wire_name in value:
+            values[member.name] = _from_body(member, value[member.wire_name])
+        elif member.required:
+            raise _Refusal(f"has an entry without {member.wire_name}, which is mandatory.")
+    return shape(**values)
 
 
 def _integer(member: MemberInfo, text: str) -> int:
@@ -116,6 +161,12 @@ def _boolean(text: str) -> bool:
     if value is None:
         raise _Refusal(f"is {_shown(text)}; it must be true or false.")
     return value
+
+
+def _short(text: str, most: int) -> str:
+    if len(text) > most:
+        raise _Refusal(f"has {len(text)} characters; at most {most} are taken.")
+    return text
 
 
 def _uid_or_empty(text: str) -> str:

@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     code: str = ""
 
 
-def answer_result(result: Shape | None, request_id: str) -> Answer:
+def answer_result(result: Shape | list[Any] | None, request_id: str) -> Answer:
     """The answer of an operation that succeeded; an empty object where it has nothing to say, since SDKs read JSON."""
     body = b"{}" if result is None else _encode(result)
     return Answer(200, _headers(body, request_id), body)

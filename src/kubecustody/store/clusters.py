@@ -1,9 +1,10 @@
 """Clusters: registration and the counted tree, their details, and the client CA bundles that they trust."""
 
+import re
 from typing import NamedTuple
 
 from kubecustody.core.paging import nodes_of
-from kubecustody.store.fleet import Cluster, Observation
+from kubecustody.store.fleet import Cluster, ClusterRow, Observation
 from kubecustody.store.statements import statement
 from kubecustody.store.transactions import Transaction
 
@@ -51,6 +52,10 @@ _ADD_BUNDLE = statement("add_trust_bundle")
 _SET_EPOCH = statement("set_cluster_trust_epoch")
 _FIND_BUNDLE = statement("find_trust_bundle")
 _FIND_OBSERVATION = statement("find_observation")
+_LIST_DETAILS = statement("list_cluster_details_between")
+_LIST_LIKE = statement("list_clusters_like")
+_COUNT_LIKE = statement("count_clusters_like")
+_FIND_NEXT_REGION = statement("find_next_region")
 
 
 async def add_cluster(
@@ -168,3 +173,59 @@ async def find_observation(tx: Transaction, account_id: str, seq: int) -> Observ
     """What a probe saw last of a cluster."""
     row = await tx.fetch_one(_FIND_OBSERVATION, account_id, seq)
     return Observation(bool(row[0]), row[1]) if row is not None else None
+
+
+class ClusterFacts(NamedTuple):
+    """What the lists of clusters say of one. state: as it was seen, else as it was told."""
+
+    seq: int
+    cluster_id: str
+    name: str
+    state: str
+    region_id: str
+    created_at: int
+    public_endpoint: str | None
+    private_endpoint: str | None
+
+
+async def list_cluster_facts(tx: Transaction, account_id: str, rows: list[ClusterRow]) -> list[ClusterFacts]:
+    """The facts of clusters that were listed, in their order."""
+    if not rows:
+        return []
+    details = await tx.fetch_all(_LIST_DETAILS, account_id, rows[0][0], rows[-1][0])
+    by_seq = {seq: rest for seq, *rest in details}
+    return [ClusterFacts(*row[:4], *by_seq[row[0]]) for row in rows]
+
+
+async def find_cluster_facts(tx: Transaction, account_id: str, cluster_id: str) -> ClusterFacts | None:
+    """The facts of the cluster of this id."""
+    found = await find_cluster(tx, account_id, cluster_id)
+    if found is None:
+        return None
+    row = (found.seq, found.cluster_id, found.name, found.seen_state or found.told_state, found.trust_epoch)
+    return (await list_cluster_facts(tx, account_id, [row]))[0]
+
+
+async def list_clusters_like(
+    tx: Transaction, account_id: str, name: str, region_id: str, at_most: int, skipped: int
+) -> tuple[list[ClusterFacts], int]:
+    """At most `at_most` clusters whose name holds this text, by seq, and how many there are in all.
+
+    name: "" for every one, ASCII without regard to case; region_id: "" for every region. Reads all of the account's
+    clusters, some 0.1 us each.
+    """
+    escaped = re.sub(r"([\\%_])", r"\\\1", name.lower())
+    pattern = f"%{escaped}%"
+    rows = await tx.fetch_all(_LIST_LIKE, account_id, pattern, region_id, at_most, skipped)
+    count = await tx.fetch_one(_COUNT_LIKE, account_id, pattern, region_id)
+    return [ClusterFacts._make(row) for row in rows], 0 if count is None else count[0]
+
+
+async def list_regions(tx: Transaction, account_id: str) -> list[str]:
+    """Every region that a cluster of the account has, sorted; one search for each."""
+    regions: list[str] = []
+    while True:
+        row = await tx.fetch_one(_FIND_NEXT_REGION, account_id, regions[-1] if regions else "")
+        if row is None or row[0] is None:
+            return regions
+        regions.append(row[0])

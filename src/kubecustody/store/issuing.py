@@ -50,6 +50,7 @@ class IssueFacts(NamedTuple):
     signer_no: int
     temporary_minutes: int | None
     issued_at: int
+    holders_key: int = 0
 
 
 class HolderRow(NamedTuple):
@@ -118,7 +119,7 @@ async def list_current_issued(
 ) -> list[IssuedCredential]:
     """The person's current credentials of our making in this cluster."""
     rows = await tx.fetch_all(_LIST_CURRENT, account_id, uid, cluster_seq, now)
-    return [IssuedCredential(Held._make((*row[:4], bool(row[4]))), *row[5:]) for row in rows]
+    return [IssuedCredential(Held._make((*row[:4], bool(row[4]), bool(row[8]))), *row[5:8]) for row in rows]
 
 
 async def list_live(tx: Transaction, account_id: str, uid: str, cluster_seq: int, now: int) -> list[LiveCredential]:

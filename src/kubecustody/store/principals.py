@@ -16,6 +16,7 @@ class Principal(NamedTuple):
     deleted_at: int | None
     name: str | None
     display_name: str | None
+    delegated_admin: int
 
 
 class Group(NamedTuple):
@@ -61,6 +62,8 @@ _FIND_PRINCIPAL = statement("find_principal")
 _FIND_PRINCIPAL_BY_NAME = statement("find_principal_by_name")
 _LIST_PRINCIPALS_AFTER = statement("list_principals_after")
 _SET_PRINCIPAL_DISABLED = statement("set_principal_disabled")
+_SET_DELEGATED_ADMIN = statement("set_delegated_admin")
+_SET_SESSIONS_FROM = statement("set_sessions_from")
 _SET_PRINCIPAL_DELETED = statement("set_principal_deleted")
 _ADD_PERSONAL_NAME = statement("add_personal_name")
 _ADD_GROUP = statement("add_group")
@@ -124,6 +127,16 @@ async def list_principals(tx: Transaction, account_id: str, kind: str, after_uid
 async def set_principal_disabled(tx: Transaction, account_id: str, uid: str, disabled_at: int | None) -> None:
     """Disable or, with None, enable a principal."""
     await tx.execute(_SET_PRINCIPAL_DISABLED, account_id, uid, disabled_at)
+
+
+async def set_delegated_admin(tx: Transaction, account_id: str, uid: str, *, on: bool) -> None:
+    """Say whether the account delegates calls that only it may make to this principal."""
+    await tx.execute(_SET_DELEGATED_ADMIN, account_id, uid, int(on))
+
+
+async def set_sessions_from(tx: Transaction, account_id: str, uid: str, sessions_from: int) -> None:
+    """End the role's sessions that began before this moment."""
+    await tx.execute(_SET_SESSIONS_FROM, account_id, uid, sessions_from)
 
 
 async def delete_principal(tx: Transaction, account_id: str, uid: str, now: int) -> None:

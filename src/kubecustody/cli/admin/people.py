@@ -1,6 +1,7 @@
 """Users, roles, groups and their access keys."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,7 +16,8 @@ from kubecustody.cli.output import (
     time_or_none,
 )
 from kubecustody.core.names import PrincipalKind
-from kubecustody.custody import principals
+from kubecustody.core.times import format_time
+from kubecustody.custody import principals, sessions
 
 _OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="New file for the secret (0600).")
 
@@ -69,6 +71,16 @@ def _principal_commands(group: click.Group, kind: PrincipalKind) -> None:
         """Enable WHO (uid, name or e-mail) again."""
         say(f"{machine.change(principals.set_principal_disabled, who, disabled=False)} is enabled.")
 
+    @group.command("delegate")
+    @click.argument("who")
+    @click.option("--take-back", is_flag=True, help="End the delegation.")
+    @reason_option
+    @pass_machine
+    def delegate_command(machine: Machine, who: str, take_back: bool, reason: str) -> None:
+        """Let WHO make calls that only the account may, each named outright by a policy that allows it."""
+        uid = machine.change(principals.set_delegated_admin, who, delegated=not take_back, reason=reason)
+        say(f"{uid} is {'no longer ' if take_back else ''}a delegated administrator.")
+
     @group.command("delete")
     @click.argument("who")
     @pass_machine
@@ -90,6 +102,66 @@ def roles_group() -> None:
 
 _principal_commands(users_group, PrincipalKind.USER)
 _principal_commands(roles_group, PrincipalKind.ROLE)
+
+
+# --- sessions of roles
+
+
+class _Duration(click.ParamType[int]):
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        number, unit = str(value)[:-1], str(value)[-1:]
+        if not (number.isascii() and number.isdecimal() and unit in _UNITS):
+            self.fail(f"{value!r} is no duration; write it as 15m or 12h.", param, ctx)
+        return int(number) * _UNITS[unit]
+
+
+_UNITS = {"m": 60, "h": 3600}
+
+
+@roles_group.command("session")
+@click.argument("role")
+@click.option("--duration", type=_Duration(), default="1h", show_default=True, help="15m to 12h.")
+@click.option("--name", default="cli", show_default=True, help="How events name the session.")
+@click.option(
+    "--policy",
+    "policy_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File of a policy that narrows what the role may do.",
+)
+@_OUT
+@reason_option
+@pass_machine
+def session_command(
+    machine: Machine, role: str, duration: int, name: str, policy_file: Path | None, out: Path | None, reason: str
+) -> None:
+    """Begin a session of ROLE: a temporary access key with its security token."""
+    check_can_tell_secret(out)
+    policy = policy_file.read_text("utf-8") if policy_file else ""
+    begun = machine.change(sessions.begin_session, role, name=name, seconds=duration, policy=policy, reason=reason)
+    tell_secret(
+        {
+            "ALIBABA_CLOUD_ACCESS_KEY_ID": begun.session.access_key_id,
+            "ALIBABA_CLOUD_ACCESS_KEY_SECRET": begun.session.secret,
+            "ALIBABA_CLOUD_SECURITY_TOKEN": begun.token,
+            "KUBECUSTODY_ENDPOINT": machine.settings.public_url,
+        },
+        out,
+    )
+    note(f"A session of {begun.session.uid} until {format_time(begun.session.ends_at)}; it is shown this once.")
+
+
+@roles_group.command("end-sessions")
+@click.argument("role")
+@reason_option
+@pass_machine
+def end_sessions_command(machine: Machine, role: str, reason: str) -> None:
+    """End every session of ROLE that was begun until now."""
+    uid = machine.change(sessions.end_sessions, role, reason=reason)
+    say(f"Every session of {uid} that was begun until now is ended.")
 
 
 # --- groups

@@ -3,12 +3,22 @@
 -- name: find_key_holder(access_key_id)
 SELECT k.account_id, k.uid, p.kind, k.sealed_secret,
        k.disabled_at, k.deleted_at, p.disabled_at, p.deleted_at,
-       a.region_id, a.iam_version, a.cluster_count, a.last_cluster_seq, a.closed_at
+       a.region_id, a.iam_version, a.cluster_count, a.last_cluster_seq, a.closed_at,
+       p.delegated_admin, p.sessions_from
 FROM access_key_directory AS d
 JOIN access_keys AS k ON k.account_id = d.account_id AND k.access_key_id = d.access_key_id
 JOIN principals AS p ON p.account_id = k.account_id AND p.uid = k.uid
 JOIN accounts AS a ON a.account_id = k.account_id
 WHERE d.access_key_id = :access_key_id;
+
+-- name: find_session_holder(account_id, uid)
+-- As find_key_holder, for a temporary key, which only its token knows.
+SELECT p.account_id, p.uid, p.kind, NULL, NULL, NULL, p.disabled_at, p.deleted_at,
+       a.region_id, a.iam_version, a.cluster_count, a.last_cluster_seq, a.closed_at,
+       p.delegated_admin, p.sessions_from
+FROM principals AS p
+JOIN accounts AS a ON a.account_id = p.account_id
+WHERE p.account_id = :account_id AND p.uid = :uid;
 
 -- name: list_policies_of_principal(account_id, uid)
 -- A policy comes once for each way in which it is attached. CROSS JOIN: from the memberships, which are few.

@@ -19,7 +19,7 @@ WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND signer_no = :s
 -- name: list_current_issued(account_id, uid, cluster_seq, now)
 -- Of our making, alive, and nobody has asked for their removal.
 SELECT c.credential_no, c.issued_at, c.not_after, c.temporary_minutes, k.sealed IS NOT NULL,
-       c.vouched_until, c.trust_epoch, c.fingerprint
+       c.vouched_until, c.trust_epoch, c.fingerprint, c.holders_key
 FROM credentials AS c
 LEFT JOIN private_keys AS k ON k.account_id = c.account_id AND k.credential_no = c.credential_no
 WHERE c.account_id = :account_id AND c.uid = :uid AND c.cluster_seq = :cluster_seq AND c.not_after >= :now
@@ -30,8 +30,9 @@ SELECT credential_no, fingerprint, removal_requested_at, masters FROM credential
 WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND removed_at IS NULL
     AND (not_after IS NULL OR not_after >= :now);
 
--- name: set_issue_facts(account_id, credential_no, signer_no, temporary_minutes, issued_at)
-UPDATE credentials SET signer_no = :signer_no, temporary_minutes = :temporary_minutes, issued_at = :issued_at
+-- name: set_issue_facts(account_id, credential_no, signer_no, temporary_minutes, issued_at, holders_key)
+UPDATE credentials SET signer_no = :signer_no, temporary_minutes = :temporary_minutes, issued_at = :issued_at,
+    holders_key = :holders_key
 WHERE account_id = :account_id AND credential_no = :credential_no;
 
 -- name: find_private_key(account_id, credential_no)

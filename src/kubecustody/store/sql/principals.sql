@@ -3,27 +3,33 @@ INSERT INTO principals (account_id, uid, kind, created_at, disabled_at, deleted_
 VALUES (:account_id, :uid, :kind, :created_at, NULL, NULL);
 
 -- name: find_principal(account_id, uid)
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
 FROM principals AS p LEFT JOIN personal_names AS n ON n.account_id = p.account_id AND n.uid = p.uid
 WHERE p.account_id = :account_id AND p.uid = :uid;
 
 -- name: find_principal_by_name(account_id, folded)
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
 FROM personal_names AS n JOIN principals AS p ON p.account_id = n.account_id AND p.uid = n.uid
 WHERE n.account_id = :account_id AND n.name_folded = :folded
 UNION
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
 FROM personal_names AS n JOIN principals AS p ON p.account_id = n.account_id AND p.uid = n.uid
 WHERE n.account_id = :account_id AND n.email_folded = :folded;
 
 -- name: list_principals_after(account_id, kind, after_uid, at_most)
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
 FROM principals AS p LEFT JOIN personal_names AS n ON n.account_id = p.account_id AND n.uid = p.uid
 WHERE p.account_id = :account_id AND p.kind = :kind AND p.uid > :after_uid
 ORDER BY p.uid LIMIT :at_most;
 
 -- name: set_principal_disabled(account_id, uid, disabled_at)
 UPDATE principals SET disabled_at = :disabled_at WHERE account_id = :account_id AND uid = :uid;
+
+-- name: set_delegated_admin(account_id, uid, delegated_admin)
+UPDATE principals SET delegated_admin = :delegated_admin WHERE account_id = :account_id AND uid = :uid;
+
+-- name: set_sessions_from(account_id, uid, sessions_from)
+UPDATE principals SET sessions_from = :sessions_from WHERE account_id = :account_id AND uid = :uid;
 
 -- name: set_principal_deleted(account_id, uid, deleted_at)
 UPDATE principals SET deleted_at = :deleted_at WHERE account_id = :account_id AND uid = :uid AND deleted_at IS NULL;
