@@ -30,7 +30,7 @@ KEYS_IN_WORDS = {KeyType.P256: "NIST CURVE: P-256", KeyType.RSA_2048: "(2048 bit
 
 def issue(signer: Signer, key_type: KeyType = KeyType.P256, name: str = f"{UID}-1") -> IssuedCertificate:
     return issue_client_certificate(
-        signer, common_name=name, not_before=NOW - 300, not_after=NOW + 90 * DAY, key_type=key_type
+        signer, common_name=name, not_before=NOW - 300, not_after=NOW + 90 * DAY, key=key_type
     )
 
 

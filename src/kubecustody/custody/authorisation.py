@@ -10,7 +10,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import NamedTuple
 
 from kubecustody.catalogue.model import Operation
@@ -117,8 +116,10 @@ async def decide(tx: Transaction, caller: Caller, request: Request) -> Decision:
     decision = evaluate(policies, actions=actions, resource=request.resource, context=context)
     if decision.allowed and own:
         narrowed = evaluate(own, actions=actions, resource=request.resource, context=context)
+        conditional = decision.conditional or narrowed.conditional
         if not narrowed.allowed:
             decision = narrowed._replace(policy=SESSION_POLICY)
+        decision = decision._replace(conditional=conditional)
     if (
         decision.allowed
         and request.operation.account_only
@@ -226,8 +227,5 @@ def _named(attached: Sequence[AttachedPolicy]) -> list[NamedPolicy]:
         if policy.policy_type == "System":
             named.append(builtin[policy.name_folded])
         elif policy.document is not None:
-            named.append(NamedPolicy(policy.name or policy.name_folded, _parse(policy.document)))
+            named.append(NamedPolicy(policy.name or policy.name_folded, parse_policy(policy.document)))
     return named
-
-
-_parse = lru_cache(maxsize=256)(parse_policy)
