@@ -12,7 +12,8 @@ from commands import ESCAPES, run_on_terminal, run_process
 
 from installations import PROGRAM
 from kubecustody.catalogue.operations import get_operation
-from kubecustody.client.calls import Endpoint, Reply, call_operation
+from kubecustody.client import Endpoint
+from kubecustody.client.calls import Reply, call_operation
 from kubecustody.core.states import CertState
 
 STATES = get_operation("ListUserKubeConfigStates")

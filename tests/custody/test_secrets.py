@@ -13,7 +13,8 @@ from custody.books import check_books
 from custody.fleets import ANNA, Fleet
 from installations import PROGRAM, Installation, serving
 from kubecustody.catalogue.operations import get_operation
-from kubecustody.client.calls import Endpoint, call_operation
+from kubecustody.client import Endpoint
+from kubecustody.client.calls import call_operation
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody.installation import Custody, open_access_key_secret
 from kubecustody.custody.principals import NewAccessKey, add_access_key

@@ -20,7 +20,8 @@ from real_fleet import Fleet, Making
 
 from installations import RunningServer
 from kubecustody.catalogue.operations import get_operation
-from kubecustody.client.calls import Endpoint, call_operation
+from kubecustody.client import Endpoint
+from kubecustody.client.calls import call_operation
 
 pytestmark = [
     pytest.mark.sdk,

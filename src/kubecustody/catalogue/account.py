@@ -119,7 +119,7 @@ class WantedRole(Shape):
 class CheckServiceRoleInput(Shape):
     """Which service roles."""
 
-    roles: Annotated[list[WantedRole], Member("The service roles to look for.", most=100)] = []  # noqa: RUF012
+    roles: Annotated[list[WantedRole] | None, Member("The service roles to look for.", most=100)] = None
 
 
 class CheckedRole(Shape):

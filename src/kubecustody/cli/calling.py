@@ -1,36 +1,22 @@
 """`kubecustody call`: any operation of the catalogue, signed and sent."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from kubecustody.catalogue.operations import OPERATIONS, get_operation
 from kubecustody.cli.output import note, print_rows, to_json
-from kubecustody.client.calls import Endpoint, call_operation
+from kubecustody.cli.remote import remote_options
+from kubecustody.client import Endpoint
+from kubecustody.client.calls import call_operation
 from kubecustody.core.errors import OperatorError
-
-ID_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_ID"
-SECRET_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of the variable
-ENDPOINT_VARIABLE = "KUBECUSTODY_ENDPOINT"
 
 
 @click.command("call", epilog="Operations: " + ", ".join(operation.name for operation in OPERATIONS))
 @click.argument("operation")
 @click.argument("parameters", nargs=-1, metavar="[NAME=VALUE]...")
-@click.option("--endpoint", metavar="URL", help=f"Address of the API; else {ENDPOINT_VARIABLE}.")
-@click.option(
-    "--key-file",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="File of NAME=value lines as `init` and `admin keys add` write it; else the environment.",
-)
-@click.option(
-    "--ca",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="Root certificate of the server; else SSL_CERT_FILE, else the system's.",
-)
+@remote_options
 @click.option(
     "-o",
     "--output",
@@ -42,9 +28,7 @@ ENDPOINT_VARIABLE = "KUBECUSTODY_ENDPOINT"
 def call_command(
     operation: str,
     parameters: tuple[str, ...],
-    endpoint: str | None,
-    key_file: Path | None,
-    ca: Path | None,
+    endpoint: Endpoint,
     output: str,
 ) -> None:
     """Call OPERATION with NAME=VALUE parameters by their wire names.
@@ -63,7 +47,7 @@ def call_command(
         if not equals:
             raise OperatorError(f"{parameter!r} is no NAME=VALUE.")
         given[name] = value
-    reply = call_operation(_endpoint(endpoint, key_file, ca), wanted, given)
+    reply = call_operation(endpoint, wanted, given)
     if reply.status >= 400:
         if output == "json":
             print(to_json(reply.body), file=sys.stderr)
@@ -85,26 +69,3 @@ def _print_lists(body: Any) -> None:
             print_rows(value, [name for name in names if any(row[name] not in (None, "") for row in value)], "table")
         elif isinstance(value, dict):
             note("  ".join(f"{name}: {item}" for name, item in value.items()))
-
-
-def _endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:
-    from_file = _read_key_file(key_file) if key_file else {}
-    if key_file and ID_VARIABLE not in from_file:
-        raise OperatorError(f"{key_file} has no line {ID_VARIABLE}=...; is it a file that `init` or `keys add` wrote?")
-    given = {**os.environ, **from_file}
-    missing = [name for name in (ID_VARIABLE, SECRET_VARIABLE) if not given.get(name)]
-    if missing:
-        raise OperatorError(f"No access key: set {' and '.join(missing)}, or name a --key-file.")
-    url = url or given.get(ENDPOINT_VARIABLE)
-    if not url:
-        raise OperatorError(f"No endpoint: set {ENDPOINT_VARIABLE} (https://HOST:PORT), or say --endpoint.")
-    return Endpoint(url, given[ID_VARIABLE], given[SECRET_VARIABLE], ca)
-
-
-def _read_key_file(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise OperatorError(f"{path} cannot be read as a key file: NAME=value lines, as `init` writes them.") from None
-    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
-    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}

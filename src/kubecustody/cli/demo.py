@@ -19,7 +19,8 @@ from kubecustody.catalogue.operations import get_operation
 from kubecustody.cli.demo_fleet import DemoFleet, make_fleet
 from kubecustody.cli.machine import settings_of
 from kubecustody.cli.output import console, note, print_rows, say, tell_secret
-from kubecustody.client.calls import Endpoint, call_operation
+from kubecustody.client import Endpoint
+from kubecustody.client.calls import call_operation
 from kubecustody.core.times import format_time
 from kubecustody.pki.sealing import RING_VARIABLE
 from kubecustody.server.running import serve

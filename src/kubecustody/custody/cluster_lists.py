@@ -41,6 +41,7 @@ from kubecustody.store.fleet import list_clusters
 from kubecustody.store.transactions import Transaction
 
 MOST_AT_ONCE = 1000
+_NO_ROLE_NEEDED = "No service role is needed here."
 
 
 async def describe_clusters_v1(
@@ -143,5 +144,8 @@ async def check_service_role(
 ) -> CheckServiceRoleOutput:
     """That no service role is lacking."""
     return CheckServiceRoleOutput(
-        [CheckedRole(role.name, granted=True, message="No service role is needed here.") for role in request.roles]
+        [
+            CheckedRole(role.name, granted=True, message="No service role is needed here.")
+            for role in request.roles or ()
+        ]
     )

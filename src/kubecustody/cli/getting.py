@@ -1,0 +1,156 @@
+"""`kubecustody get kubeconfig`: one's own kubeconfig, to a file of its own or into the one that kubectl reads."""
+
+import os
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from kubecustody.cli.output import check_can_tell_secret, note, printable
+from kubecustody.cli.remote import remote_options
+from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.core.errors import OperatorError
+from kubecustody.kubeconfig.merging import diff_lines, merge_kubeconfig, read_existing, write_private
+from kubecustody.kubeconfig.rendering import add_private_key
+from kubecustody.pki.certificate_requests import make_certificate_request
+from kubecustody.pki.client_certificates import KeyType, format_private_key, make_key
+
+_NAMESAKES = 100
+_STANDARD_OUTPUT = Path("-")
+
+
+@click.group("get")
+def get_group() -> None:
+    """Get what is one's own."""
+
+
+@get_group.command("kubeconfig")
+@click.argument("cluster")
+@click.option(
+    "--out",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write (mode 0600; one that is there is kept beside it); `-`: standard output, also into a pipe.",
+)
+@click.option("--merge", is_flag=True, help="Merge it into the file that kubectl reads, a backup beside it.")
+@click.option(
+    "--kubeconfig",
+    "target",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The file to merge into; else the first of KUBECONFIG, else ~/.kube/config.",
+)
+@click.option(
+    "--dry-run", is_flag=True, help="With --merge: show what would change, secrets masked, and change nothing."
+)
+@click.option(
+    "--local-key",
+    is_flag=True,
+    help="Make the private key on this machine, where it stays: the server sees a certificate request.",
+)
+@click.option("--private-address", is_flag=True, help="The cluster's intranet address instead of the public one.")
+@click.option("--minutes", type=int, help="A temporary one that lives so long (15 to 4320).")
+@remote_options
+def get_kubeconfig_command(
+    endpoint: Endpoint,
+    cluster: str,
+    out: Path | None,
+    merge: bool,
+    target: Path | None,
+    dry_run: bool,
+    local_key: bool,
+    private_address: bool,
+    minutes: int | None,
+) -> None:
+    """Get one's own kubeconfig of CLUSTER (id or name).
+
+    Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains.
+    """
+    _check_options(out, target, merge=merge, dry_run=dry_run, local_key=local_key)
+    place = _merge_target(target) if merge else out
+    existing = read_existing(place) if merge and place else ""  # before anything is issued
+    try:
+        with Client(endpoint) as client:
+            cluster_id = _find_cluster(client, cluster)
+            text, expiration = _fetch(
+                client, cluster_id, local_key=local_key, private_address=private_address, minutes=minutes
+            )
+    except ApiError as error:
+        note(printable(str(error)))
+        sys.exit(1)
+    if merge and place:
+        _merge(place, existing, text, dry_run=dry_run)
+    else:
+        _write(place, text)
+    if not dry_run:
+        note(f"It is valid until {printable(expiration)}.")
+
+
+def _check_options(out: Path | None, target: Path | None, *, merge: bool, dry_run: bool, local_key: bool) -> None:
+    if merge and out:
+        raise OperatorError("Say either --out or --merge.")
+    if (dry_run or target) and not merge:
+        raise OperatorError("--dry-run and --kubeconfig go with --merge.")
+    if dry_run and local_key:
+        raise OperatorError("--dry-run with --local-key would have a certificate issued whose key is thrown away.")
+    if not merge and out != _STANDARD_OUTPUT and not (out and out.exists()):
+        check_can_tell_secret(out)
+
+
+def _merge_target(target: Path | None) -> Path:
+    if target is not None:
+        return target
+    named = next(filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep)), None)
+    return Path(named) if named else Path.home() / ".kube" / "config"
+
+
+def _find_cluster(client: Client, cluster: str) -> str:
+    """The id of the cluster of this name; what is no name that the caller may see is taken for an id."""
+    try:
+        page = client.describe_clusters_v1(name=cluster, page_size=_NAMESAKES)
+    except ApiError as error:
+        if error.code != "StatusForbidden":
+            raise
+        return cluster
+    alive = [one.cluster_id for one in page.clusters if one.name == cluster and one.state != "deleted"]
+    if len(alive) > 1:
+        raise OperatorError(f"Several clusters are called {cluster}; say which by its id: {', '.join(alive)}.")
+    return alive[0] if alive else cluster
+
+
+def _fetch(
+    client: Client, cluster_id: str, *, local_key: bool, private_address: bool, minutes: int | None
+) -> tuple[str, str]:
+    """The kubeconfig, and when its certificate ends."""
+    if not local_key:
+        answer = client.describe_cluster_user_kubeconfig(
+            cluster_id, private_ip_address=private_address, temporary_duration_minutes=minutes
+        )
+        return answer.config, answer.expiration
+    key = make_key(KeyType.P256)
+    issued = client.issue_credential(
+        cluster_id,
+        make_certificate_request(key),
+        private_ip_address=private_address,
+        temporary_duration_minutes=minutes,
+    )
+    return add_private_key(issued.config, format_private_key(key)), issued.expiration
+
+
+def _merge(target: Path, existing: str, incoming: str, *, dry_run: bool) -> None:
+    merged = merge_kubeconfig(existing, incoming)
+    if dry_run:
+        for line in diff_lines(existing, merged.text):
+            click.echo(printable(line.rstrip("\r\n")))
+        return
+    backup = write_private(target, merged.text, backup=True, now=datetime.now(UTC), expected=existing)
+    for change in merged.changes:
+        note(printable(change))
+    note(f"Merged into {target}." + (f" The file before is {backup}." if backup else ""))
+
+
+def _write(out: Path | None, text: str) -> None:
+    if out is None or out == _STANDARD_OUTPUT:
+        click.echo(text, nl=False)
+        return
+    write_private(out, text, backup=True, now=datetime.now(UTC))
+    note(f"Wrote {out}.")

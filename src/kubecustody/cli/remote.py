@@ -1,0 +1,61 @@
+"""Commands that call the API: where, and as whom."""
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kubecustody.client import Endpoint
+from kubecustody.core.errors import OperatorError
+
+ID_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_ID"
+SECRET_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of the variable
+TOKEN_VARIABLE = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of the variable
+ENDPOINT_VARIABLE = "KUBECUSTODY_ENDPOINT"
+
+
+def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --endpoint, --key-file and --ca, and what they come to as its argument `endpoint`."""
+
+    @click.option("--endpoint", "url", metavar="URL", help=f"Address of the API; else {ENDPOINT_VARIABLE}.")
+    @click.option(
+        "--key-file",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="File of NAME=value lines as `init` and `admin keys add` write it; else the environment.",
+    )
+    @click.option(
+        "--ca",
+        type=click.Path(exists=True, dir_okay=False, path_type=Path),
+        help="Root certificate of the server; else SSL_CERT_FILE, else the system's.",
+    )
+    @wraps(command)
+    def with_endpoint(*, url: str | None, key_file: Path | None, ca: Path | None, **options: Any) -> Any:
+        return command(endpoint=_endpoint(url, key_file, ca), **options)
+
+    return with_endpoint
+
+
+def _endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:
+    from_file = _read_key_file(key_file) if key_file else {}
+    if key_file and ID_VARIABLE not in from_file:
+        raise OperatorError(f"{key_file} has no line {ID_VARIABLE}=...; is it a file that `init` or `keys add` wrote?")
+    given = {**os.environ, **from_file}
+    missing = [name for name in (ID_VARIABLE, SECRET_VARIABLE) if not given.get(name)]
+    if missing:
+        raise OperatorError(f"No access key: set {' and '.join(missing)}, or name a --key-file.")
+    url = url or given.get(ENDPOINT_VARIABLE)
+    if not url:
+        raise OperatorError(f"No endpoint: set {ENDPOINT_VARIABLE} (https://HOST:PORT), or say --endpoint.")
+    return Endpoint(url, given[ID_VARIABLE], given[SECRET_VARIABLE], ca, given.get(TOKEN_VARIABLE) or None)
+
+
+def _read_key_file(path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        raise OperatorError(f"{path} cannot be read as a key file: NAME=value lines, as `init` writes them.") from None
+    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
+    return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}

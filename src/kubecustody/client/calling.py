@@ -1,0 +1,592 @@
+"""A typed method for each operation, made from the catalogue by `kubecustody.client.generating`."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from kubecustody.catalogue.account import (
+    CheckServiceRoleInput,
+    CheckServiceRoleOutput,
+    DescribeRegionsInput,
+    DescribeRegionsOutput,
+    DescribeUserQuotaInput,
+    DescribeUserQuotaOutput,
+    WantedRole,
+)
+from kubecustody.catalogue.clusters import (
+    DescribeClusterDetailInput,
+    DescribeClustersForRegionInput,
+    DescribeClustersForRegionOutput,
+    DescribeClustersInput,
+    DescribeClustersV1Input,
+    DescribeClustersV1Output,
+    LegacyCluster,
+    ListedCluster,
+)
+from kubecustody.catalogue.kubeconfigs import (
+    BareKubeconfigOutput,
+    CleanInput,
+    ClusterInput,
+    ExpireInput,
+    IssueCredentialInput,
+    IssueCredentialOutput,
+    KubeconfigOutput,
+    SubaccountKubeconfigInput,
+    UserKubeconfigInput,
+)
+from kubecustody.catalogue.states import (
+    ListClusterKubeconfigStatesInput,
+    ListClusterKubeconfigStatesOutput,
+    ListUserKubeConfigStatesInput,
+    ListUserKubeConfigStatesOutput,
+)
+from kubecustody.catalogue.tasks import (
+    ActivityStateInput,
+    ActivityStateOutput,
+    CleanUserPermissionsInput,
+    CleanUserPermissionsOutput,
+    DescribeClusterTasksInput,
+    DescribeClusterTasksOutput,
+    DescribeTaskInfoInput,
+    DescribeTaskInfoOutput,
+)
+
+
+class Calls:
+    """Every operation as a method, its answer at once."""
+
+    _call: Callable[[str, Any], Any]
+
+    def list_user_kube_config_states(
+        self, *, uid: str = "", page_number: int = 1, page_size: int = 50, detail: bool = False
+    ) -> ListUserKubeConfigStatesOutput:
+        """Query the status of the kubeconfig files of a user in all clusters of the account."""
+        return cast(
+            "ListUserKubeConfigStatesOutput",
+            self._call(
+                "ListUserKubeConfigStates",
+                ListUserKubeConfigStatesInput(uid=uid, page_number=page_number, page_size=page_size, detail=detail),
+            ),
+        )
+
+    def list_cluster_kubeconfig_states(
+        self, cluster_id: str, *, page_number: int = 1, page_size: int = 10, cloud_service_kube_config: bool = False
+    ) -> ListClusterKubeconfigStatesOutput:
+        """Query the status of the kubeconfig files of all users in one cluster."""
+        return cast(
+            "ListClusterKubeconfigStatesOutput",
+            self._call(
+                "ListClusterKubeconfigStates",
+                ListClusterKubeconfigStatesInput(
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                    cloud_service_kube_config=cloud_service_kube_config,
+                ),
+            ),
+        )
+
+    def describe_cluster_user_kubeconfig(
+        self, cluster_id: str, *, private_ip_address: bool = False, temporary_duration_minutes: int | None = None
+    ) -> KubeconfigOutput:
+        """Get the kubeconfig of the caller in a cluster."""
+        return cast(
+            "KubeconfigOutput",
+            self._call(
+                "DescribeClusterUserKubeconfig",
+                UserKubeconfigInput(
+                    cluster_id=cluster_id,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    def describe_cluster_v2_user_kubeconfig(
+        self, cluster_id: str, *, private_ip_address: bool = False, temporary_duration_minutes: int | None = None
+    ) -> BareKubeconfigOutput:
+        """Get the kubeconfig of the caller in a cluster, without its end."""
+        return cast(
+            "BareKubeconfigOutput",
+            self._call(
+                "DescribeClusterV2UserKubeconfig",
+                UserKubeconfigInput(
+                    cluster_id=cluster_id,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    def describe_subaccount_k8s_cluster_user_config(
+        self,
+        cluster_id: str,
+        uid: str,
+        *,
+        private_ip_address: bool = False,
+        temporary_duration_minutes: int | None = None,
+    ) -> KubeconfigOutput:
+        """Get the kubeconfig of a RAM user or role in a cluster."""
+        return cast(
+            "KubeconfigOutput",
+            self._call(
+                "DescribeSubaccountK8sClusterUserConfig",
+                SubaccountKubeconfigInput(
+                    cluster_id=cluster_id,
+                    uid=uid,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    def update_k8s_cluster_user_config_expire(self, cluster_id: str, expire_hour: int, user: str) -> None:
+        """Set how long a user's kubeconfig of a cluster is to live."""
+        self._call(
+            "UpdateK8sClusterUserConfigExpire", ExpireInput(cluster_id=cluster_id, expire_hour=expire_hour, user=user)
+        )
+
+    def revoke_k8s_cluster_kube_config(self, cluster_id: str) -> None:
+        """Revoke the caller's kubeconfig of a cluster and issue another."""
+        self._call("RevokeK8sClusterKubeConfig", ClusterInput(cluster_id=cluster_id))
+
+    def clean_cluster_user_permissions(self, cluster_id: str, uid: str, *, force: bool = False) -> None:
+        """Remove a user's kubeconfig and permissions in a cluster."""
+        self._call("CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force))
+
+    def issue_credential(
+        self,
+        cluster_id: str,
+        csr: str,
+        *,
+        private_ip_address: bool = False,
+        temporary_duration_minutes: int | None = None,
+    ) -> IssueCredentialOutput:
+        """Get a certificate in a cluster for a key that never leaves its holder."""
+        return cast(
+            "IssueCredentialOutput",
+            self._call(
+                "IssueCredential",
+                IssueCredentialInput(
+                    cluster_id=cluster_id,
+                    csr=csr,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    def clean_user_permissions(
+        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False
+    ) -> CleanUserPermissionsOutput:
+        """Remove a user's kubeconfigs and permissions in several clusters."""
+        return cast(
+            "CleanUserPermissionsOutput",
+            self._call(
+                "CleanUserPermissions", CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force)
+            ),
+        )
+
+    def describe_task_info(self, task_id: str) -> DescribeTaskInfoOutput:
+        """Query how far a task is."""
+        return cast("DescribeTaskInfoOutput", self._call("DescribeTaskInfo", DescribeTaskInfoInput(task_id=task_id)))
+
+    def describe_cluster_tasks(
+        self,
+        cluster_id: str,
+        *,
+        page_number: int = 1,
+        page_size: int = 50,
+        max_results: int | None = None,
+        next_token: str = "",
+    ) -> DescribeClusterTasksOutput:
+        """Query the tasks that have to do with a cluster."""
+        return cast(
+            "DescribeClusterTasksOutput",
+            self._call(
+                "DescribeClusterTasks",
+                DescribeClusterTasksInput(
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                    max_results=max_results,
+                    next_token=next_token,
+                ),
+            ),
+        )
+
+    def describe_user_cluster_activity_state(self, cluster_id: str, uid: str) -> ActivityStateOutput:
+        """Query whether a user used their kubeconfig of a cluster in the last 7 days."""
+        return cast(
+            "ActivityStateOutput",
+            self._call("DescribeUserClusterActivityState", ActivityStateInput(cluster_id=cluster_id, uid=uid)),
+        )
+
+    def describe_clusters_v1(
+        self,
+        *,
+        name: str = "",
+        cluster_type: str = "",
+        cluster_spec: str = "",
+        profile: str = "",
+        region_id: str = "",
+        cluster_id: str = "",
+        page_number: int = 1,
+        page_size: int = 10,
+    ) -> DescribeClustersV1Output:
+        """Query the clusters of the account, page by page."""
+        return cast(
+            "DescribeClustersV1Output",
+            self._call(
+                "DescribeClustersV1",
+                DescribeClustersV1Input(
+                    name=name,
+                    cluster_type=cluster_type,
+                    cluster_spec=cluster_spec,
+                    profile=profile,
+                    region_id=region_id,
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                ),
+            ),
+        )
+
+    def describe_clusters(
+        self, *, name: str = "", cluster_type: str = "", resource_group_id: str = ""
+    ) -> list[LegacyCluster]:
+        """Query the clusters of the account, all at once."""
+        return cast(
+            "list[LegacyCluster]",
+            self._call(
+                "DescribeClusters",
+                DescribeClustersInput(name=name, cluster_type=cluster_type, resource_group_id=resource_group_id),
+            ),
+        )
+
+    def describe_clusters_for_region(
+        self,
+        region_id: str,
+        *,
+        name: str = "",
+        cluster_type: str = "",
+        cluster_spec: str = "",
+        profile: str = "",
+        cluster_id: str = "",
+        page_number: int = 1,
+        page_size: int = 10,
+    ) -> DescribeClustersForRegionOutput:
+        """Query the clusters of one region, page by page."""
+        return cast(
+            "DescribeClustersForRegionOutput",
+            self._call(
+                "DescribeClustersForRegion",
+                DescribeClustersForRegionInput(
+                    region_id=region_id,
+                    name=name,
+                    cluster_type=cluster_type,
+                    cluster_spec=cluster_spec,
+                    profile=profile,
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                ),
+            ),
+        )
+
+    def describe_cluster_detail(self, cluster_id: str) -> ListedCluster:
+        """Query one cluster."""
+        return cast(
+            "ListedCluster", self._call("DescribeClusterDetail", DescribeClusterDetailInput(cluster_id=cluster_id))
+        )
+
+    def describe_user_quota(self) -> DescribeUserQuotaOutput:
+        """Query the quotas of the account."""
+        return cast("DescribeUserQuotaOutput", self._call("DescribeUserQuota", DescribeUserQuotaInput()))
+
+    def describe_regions(
+        self, *, accept_language: str = "", cluster_type: str = "", profile: str = ""
+    ) -> DescribeRegionsOutput:
+        """Query the regions."""
+        return cast(
+            "DescribeRegionsOutput",
+            self._call(
+                "DescribeRegions",
+                DescribeRegionsInput(accept_language=accept_language, cluster_type=cluster_type, profile=profile),
+            ),
+        )
+
+    def check_service_role(self, *, roles: list[WantedRole] | None = None) -> CheckServiceRoleOutput:
+        """Check whether service roles are granted."""
+        return cast("CheckServiceRoleOutput", self._call("CheckServiceRole", CheckServiceRoleInput(roles=roles)))
+
+
+class AsyncCalls:
+    """Every operation as a method, its answer awaited."""
+
+    _call: Callable[[str, Any], Awaitable[Any]]
+
+    async def list_user_kube_config_states(
+        self, *, uid: str = "", page_number: int = 1, page_size: int = 50, detail: bool = False
+    ) -> ListUserKubeConfigStatesOutput:
+        """Query the status of the kubeconfig files of a user in all clusters of the account."""
+        return cast(
+            "ListUserKubeConfigStatesOutput",
+            await self._call(
+                "ListUserKubeConfigStates",
+                ListUserKubeConfigStatesInput(uid=uid, page_number=page_number, page_size=page_size, detail=detail),
+            ),
+        )
+
+    async def list_cluster_kubeconfig_states(
+        self, cluster_id: str, *, page_number: int = 1, page_size: int = 10, cloud_service_kube_config: bool = False
+    ) -> ListClusterKubeconfigStatesOutput:
+        """Query the status of the kubeconfig files of all users in one cluster."""
+        return cast(
+            "ListClusterKubeconfigStatesOutput",
+            await self._call(
+                "ListClusterKubeconfigStates",
+                ListClusterKubeconfigStatesInput(
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                    cloud_service_kube_config=cloud_service_kube_config,
+                ),
+            ),
+        )
+
+    async def describe_cluster_user_kubeconfig(
+        self, cluster_id: str, *, private_ip_address: bool = False, temporary_duration_minutes: int | None = None
+    ) -> KubeconfigOutput:
+        """Get the kubeconfig of the caller in a cluster."""
+        return cast(
+            "KubeconfigOutput",
+            await self._call(
+                "DescribeClusterUserKubeconfig",
+                UserKubeconfigInput(
+                    cluster_id=cluster_id,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    async def describe_cluster_v2_user_kubeconfig(
+        self, cluster_id: str, *, private_ip_address: bool = False, temporary_duration_minutes: int | None = None
+    ) -> BareKubeconfigOutput:
+        """Get the kubeconfig of the caller in a cluster, without its end."""
+        return cast(
+            "BareKubeconfigOutput",
+            await self._call(
+                "DescribeClusterV2UserKubeconfig",
+                UserKubeconfigInput(
+                    cluster_id=cluster_id,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    async def describe_subaccount_k8s_cluster_user_config(
+        self,
+        cluster_id: str,
+        uid: str,
+        *,
+        private_ip_address: bool = False,
+        temporary_duration_minutes: int | None = None,
+    ) -> KubeconfigOutput:
+        """Get the kubeconfig of a RAM user or role in a cluster."""
+        return cast(
+            "KubeconfigOutput",
+            await self._call(
+                "DescribeSubaccountK8sClusterUserConfig",
+                SubaccountKubeconfigInput(
+                    cluster_id=cluster_id,
+                    uid=uid,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    async def update_k8s_cluster_user_config_expire(self, cluster_id: str, expire_hour: int, user: str) -> None:
+        """Set how long a user's kubeconfig of a cluster is to live."""
+        await self._call(
+            "UpdateK8sClusterUserConfigExpire", ExpireInput(cluster_id=cluster_id, expire_hour=expire_hour, user=user)
+        )
+
+    async def revoke_k8s_cluster_kube_config(self, cluster_id: str) -> None:
+        """Revoke the caller's kubeconfig of a cluster and issue another."""
+        await self._call("RevokeK8sClusterKubeConfig", ClusterInput(cluster_id=cluster_id))
+
+    async def clean_cluster_user_permissions(self, cluster_id: str, uid: str, *, force: bool = False) -> None:
+        """Remove a user's kubeconfig and permissions in a cluster."""
+        await self._call("CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force))
+
+    async def issue_credential(
+        self,
+        cluster_id: str,
+        csr: str,
+        *,
+        private_ip_address: bool = False,
+        temporary_duration_minutes: int | None = None,
+    ) -> IssueCredentialOutput:
+        """Get a certificate in a cluster for a key that never leaves its holder."""
+        return cast(
+            "IssueCredentialOutput",
+            await self._call(
+                "IssueCredential",
+                IssueCredentialInput(
+                    cluster_id=cluster_id,
+                    csr=csr,
+                    private_ip_address=private_ip_address,
+                    temporary_duration_minutes=temporary_duration_minutes,
+                ),
+            ),
+        )
+
+    async def clean_user_permissions(
+        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False
+    ) -> CleanUserPermissionsOutput:
+        """Remove a user's kubeconfigs and permissions in several clusters."""
+        return cast(
+            "CleanUserPermissionsOutput",
+            await self._call(
+                "CleanUserPermissions", CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force)
+            ),
+        )
+
+    async def describe_task_info(self, task_id: str) -> DescribeTaskInfoOutput:
+        """Query how far a task is."""
+        return cast(
+            "DescribeTaskInfoOutput", await self._call("DescribeTaskInfo", DescribeTaskInfoInput(task_id=task_id))
+        )
+
+    async def describe_cluster_tasks(
+        self,
+        cluster_id: str,
+        *,
+        page_number: int = 1,
+        page_size: int = 50,
+        max_results: int | None = None,
+        next_token: str = "",
+    ) -> DescribeClusterTasksOutput:
+        """Query the tasks that have to do with a cluster."""
+        return cast(
+            "DescribeClusterTasksOutput",
+            await self._call(
+                "DescribeClusterTasks",
+                DescribeClusterTasksInput(
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                    max_results=max_results,
+                    next_token=next_token,
+                ),
+            ),
+        )
+
+    async def describe_user_cluster_activity_state(self, cluster_id: str, uid: str) -> ActivityStateOutput:
+        """Query whether a user used their kubeconfig of a cluster in the last 7 days."""
+        return cast(
+            "ActivityStateOutput",
+            await self._call("DescribeUserClusterActivityState", ActivityStateInput(cluster_id=cluster_id, uid=uid)),
+        )
+
+    async def describe_clusters_v1(
+        self,
+        *,
+        name: str = "",
+        cluster_type: str = "",
+        cluster_spec: str = "",
+        profile: str = "",
+        region_id: str = "",
+        cluster_id: str = "",
+        page_number: int = 1,
+        page_size: int = 10,
+    ) -> DescribeClustersV1Output:
+        """Query the clusters of the account, page by page."""
+        return cast(
+            "DescribeClustersV1Output",
+            await self._call(
+                "DescribeClustersV1",
+                DescribeClustersV1Input(
+                    name=name,
+                    cluster_type=cluster_type,
+                    cluster_spec=cluster_spec,
+                    profile=profile,
+                    region_id=region_id,
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                ),
+            ),
+        )
+
+    async def describe_clusters(
+        self, *, name: str = "", cluster_type: str = "", resource_group_id: str = ""
+    ) -> list[LegacyCluster]:
+        """Query the clusters of the account, all at once."""
+        return cast(
+            "list[LegacyCluster]",
+            await self._call(
+                "DescribeClusters",
+                DescribeClustersInput(name=name, cluster_type=cluster_type, resource_group_id=resource_group_id),
+            ),
+        )
+
+    async def describe_clusters_for_region(
+        self,
+        region_id: str,
+        *,
+        name: str = "",
+        cluster_type: str = "",
+        cluster_spec: str = "",
+        profile: str = "",
+        cluster_id: str = "",
+        page_number: int = 1,
+        page_size: int = 10,
+    ) -> DescribeClustersForRegionOutput:
+        """Query the clusters of one region, page by page."""
+        return cast(
+            "DescribeClustersForRegionOutput",
+            await self._call(
+                "DescribeClustersForRegion",
+                DescribeClustersForRegionInput(
+                    region_id=region_id,
+                    name=name,
+                    cluster_type=cluster_type,
+                    cluster_spec=cluster_spec,
+                    profile=profile,
+                    cluster_id=cluster_id,
+                    page_number=page_number,
+                    page_size=page_size,
+                ),
+            ),
+        )
+
+    async def describe_cluster_detail(self, cluster_id: str) -> ListedCluster:
+        """Query one cluster."""
+        return cast(
+            "ListedCluster",
+            await self._call("DescribeClusterDetail", DescribeClusterDetailInput(cluster_id=cluster_id)),
+        )
+
+    async def describe_user_quota(self) -> DescribeUserQuotaOutput:
+        """Query the quotas of the account."""
+        return cast("DescribeUserQuotaOutput", await self._call("DescribeUserQuota", DescribeUserQuotaInput()))
+
+    async def describe_regions(
+        self, *, accept_language: str = "", cluster_type: str = "", profile: str = ""
+    ) -> DescribeRegionsOutput:
+        """Query the regions."""
+        return cast(
+            "DescribeRegionsOutput",
+            await self._call(
+                "DescribeRegions",
+                DescribeRegionsInput(accept_language=accept_language, cluster_type=cluster_type, profile=profile),
+            ),
+        )
+
+    async def check_service_role(self, *, roles: list[WantedRole] | None = None) -> CheckServiceRoleOutput:
+        """Check whether service roles are granted."""
+        return cast("CheckServiceRoleOutput", await self._call("CheckServiceRole", CheckServiceRoleInput(roles=roles)))
