@@ -140,7 +140,7 @@ TABLE: tuple[Setting, ...] = (
         str,
         "reads",
         "Whether old clients may sign by ROA HMAC-SHA1, which covers less: everything (on), calls that only read, or "
-        "nothing (off).",
+        "nothing (off). The provider's Go SDK v5, and so ack-ram-tool, signs this way unless told otherwise.",
         values=("on", "reads", "off"),
     ),
     Setting(

@@ -1,14 +1,8 @@
-"""A person's whole life by the provider's own SDK: from Unissued to Removed, and a temporary kubeconfig to Expired.
-
-The server's clock is the real one. Two facts are moved in the store instead: `issued_at` of a certificate, by 300 days
-into the past, so that it stands in its last third; and every moment of a temporary one, so that it has ended.
-"""
+"""A person's whole life by the provider's own Python SDK, sync and async, and all that its user meets on the way."""
 
 import asyncio
 import subprocess
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +12,12 @@ from alibabacloud_cs20151215 import models
 from alibabacloud_cs20151215.client import Client
 from alibabacloud_tea_openapi.exceptions import ClientException
 from alibabacloud_tea_openapi.utils_models import Config
+from lives import Given, Town, temporary_life, whole_life
 from real_fleet import KUBECTL
 
 from custody.books import ask as rows_of
-from custody.books import check_books, tell
-from installations import AUTHOR, Installation, RunningServer, make_installation, serving
 from kubecustody.core.names import PrincipalKind
-from kubecustody.custody.changes import Author
-from kubecustody.custody.clusters import ClusterFields, add_cluster
-from kubecustody.custody.policies import set_attachment
-from kubecustody.custody.principals import (
-    NewAccessKey,
-    add_access_key,
-    add_principal,
-    delete_principal,
-    set_principal_disabled,
-)
-from kubecustody.custody.removals import Selection, attest_removal
-from kubecustody.custody.signers import make_signer
+from kubecustody.custody.principals import NewAccessKey, delete_principal, set_principal_disabled
 
 pytestmark = [
     pytest.mark.sdk,
@@ -44,31 +26,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-FULL = "AliyunCSFullAccess"
 
+class BySdk:
+    """A person who calls by the SDK, sync or async."""
 
-@dataclass
-class Town:
-    """A served installation with the cluster `prod`, which issues."""
-
-    installation: Installation
-    server: RunningServer
-    cluster_id: str
-
-    @property
-    def path(self) -> Path:
-        return self.installation.settings.store_file
-
-    def add(self, name: str, kind: PrincipalKind = PrincipalKind.USER, **named: str) -> NewAccessKey:
-        self.installation.change(add_principal, kind=kind, name=name, **named)
-        self.installation.change(set_attachment, FULL, attached=True, user=name)
-        key = self.installation.change(add_access_key, name)
-        assert isinstance(key, NewAccessKey)
-        return key
-
-
-class Person:
-    """Calls by the SDK with one person's key, sync or async."""
+    refusal = ClientException
 
     def __init__(self, town: Town, key: NewAccessKey, *, is_async: bool) -> None:
         protocol, _, address = town.server.url.partition("://")
@@ -88,39 +50,39 @@ class Person:
             return asyncio.run(getattr(self.client, f"{method}_async")(*arguments))
         return getattr(self.client, method)(*arguments)
 
-    def get(self, **named: Any) -> Any:
-        request = models.DescribeClusterUserKubeconfigRequest(**named)
-        return self.call("describe_cluster_user_kubeconfig", self.town.cluster_id, request).body
-
-    def revoke(self) -> Any:
-        return self.call("revoke_k8s_cluster_kube_config", self.town.cluster_id)
-
-    def clean(self, uid: str, **named: Any) -> Any:
-        request = models.CleanClusterUserPermissionsRequest(**named)
-        return self.call("clean_cluster_user_permissions", self.town.cluster_id, uid, request)
+    def get(self, minutes: int | None = None, **named: Any) -> Given:
+        request = models.DescribeClusterUserKubeconfigRequest(temporary_duration_minutes=minutes, **named)
+        body = self.call("describe_cluster_user_kubeconfig", self.town.cluster_id, request).body
+        return Given(body.config, body.expiration)
 
     def state(self) -> tuple[str, str]:
         request = models.ListUserKubeConfigStatesRequest()
-        (row,) = self.call("list_user_kube_config_states", self.uid, request).body.states
+        states = self.call("list_user_kube_config_states", self.uid, request).body.states
+        (row,) = (row for row in states if row.cluster_id == self.town.cluster_id)
         return row.cert_state, row.cert_expire_time
+
+    def revoke(self) -> None:
+        assert self.call("revoke_k8s_cluster_kube_config", self.town.cluster_id).status_code == 200
+
+    def clean(self, uid: str, *, force: bool | None = None) -> None:
+        request = models.CleanClusterUserPermissionsRequest(force=force)
+        answer = self.call("clean_cluster_user_permissions", self.town.cluster_id, uid, request)
+        assert answer.status_code == 200
+
+    def expire(self, uid: str, hours: int) -> None:
+        request = models.UpdateK8sClusterUserConfigExpireRequest(expire_hour=hours, user=uid)
+        answer = self.call("update_k8s_cluster_user_config_expire", self.town.cluster_id, request)
+        assert answer.status_code == 200
+
+    def holder_states(self) -> dict[str, str]:
+        return {row.account_id: row.cert_state for row in self.holders(page_size=50).states}
 
     def holders(self, **named: Any) -> Any:
         request = models.ListClusterKubeconfigStatesRequest(**named)
         return self.call("list_cluster_kubeconfig_states", self.town.cluster_id, request).body
 
 
-Join = Callable[..., Person]
-
-
-@pytest.fixture(scope="module")
-def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    installation = make_installation(tmp_path_factory.mktemp("life"))
-    fields = ClusterFields(name="prod", public_endpoint="https://203.0.113.7:6443")
-    cluster_id = installation.change(add_cluster, fields)
-    installation.change(make_signer, "prod")
-    with serving(installation) as server:
-        yield Town(installation, server, cluster_id)
-    check_books(installation.settings.store_file)
+Join = Callable[..., BySdk]
 
 
 @pytest.fixture(params=[False, True], ids=["sync", "async"])
@@ -128,91 +90,23 @@ def join(request: pytest.FixtureRequest, town: Town) -> Join:
     """Makes a new person, whose name gets the way of calling behind it."""
     suffix = "-async" if request.param else "-sync"
 
-    def make(name: str, **named: Any) -> Person:
-        return Person(town, town.add(name + suffix, **named), is_async=request.param)
+    def make(name: str, **named: Any) -> BySdk:
+        return BySdk(town, town.add(name + suffix, **named), is_async=request.param)
 
     return make
 
 
 @pytest.fixture
-def account(town: Town, join: Join, request: pytest.FixtureRequest) -> Person:
-    return Person(town, town.installation.key, is_async="async" in request.node.name)
+def account(town: Town, join: Join, request: pytest.FixtureRequest) -> BySdk:
+    return BySdk(town, town.installation.key, is_async="async" in request.node.name)
 
 
-def live(town: Town, uid: str) -> list[tuple[Any, ...]]:
-    """When the removal of each of a person's credentials was asked for, in the order of issue."""
-    sql = "SELECT removal_requested_at IS NOT NULL FROM credentials WHERE uid = ? ORDER BY credential_no"
-    return rows_of(town.path, sql, uid)
-
-
-def test_a_persons_life_from_unissued_to_removed(town: Town, join: Join, account: Person) -> None:
-    anna, admin = join("anna"), join("admin")
-    assert anna.state() == ("Unissued", "")
-
-    first = anna.get()
-    assert anna.state() == ("Unexpired", first.expiration)
-    assert anna.get().to_map() == first.to_map()
-
-    # Into its last third: of 390 days it then has 90 left, and the window is 130.
-    tell(town.path, "UPDATE credentials SET issued_at = issued_at - 300 * 86400 WHERE uid = ?", anna.uid)
-    second = anna.get()
-    assert second.config != first.config and live(town, anna.uid) == [(0,), (0,)]
-    assert anna.state() == ("Unexpired", second.expiration)
-    assert anna.get().config == second.config
-
-    expire = models.UpdateK8sClusterUserConfigExpireRequest(expire_hour=720, user=anna.uid)
-    assert account.call("update_k8s_cluster_user_config_expire", town.cluster_id, expire).status_code == 200
-    third = anna.get()
-    assert third.expiration < second.expiration and live(town, anna.uid) == [(0,)] * 3
-
-    assert anna.revoke().status_code == 200
-    assert live(town, anna.uid) == [(1,)] * 3 + [(0,)]
-    fourth = anna.get()
-    assert fourth.config not in (first.config, second.config, third.config)
-    assert fourth.expiration > third.expiration
-
-    with pytest.raises(ClientException) as caught:
-        admin.clean(anna.uid)
-    assert (caught.value.code, caught.value.status_code) == ("ErrorAuditNotReadable", 400)
-    assert anna.get().config == fourth.config
-    assert admin.clean(anna.uid, force=True).status_code == 200
-    assert live(town, anna.uid) == [(1,)] * 4
-    assert anna.state()[0] == "Unexpired"
-
-    def attest(uid: str) -> None:
-        author = Author(AUTHOR.actor, reason="bindings deleted by hand")
-        town.installation.run(
-            lambda custody: attest_removal(
-                custody,
-                town.installation.account_id,
-                author,
-                time.time(),
-                which_cluster="prod",
-                selection=Selection(user=uid),
-            )
-        )
-
-    attest(anna.uid)
-    assert anna.state()[0] == "Removed"
-    assert anna.uid not in {row.account_id for row in admin.holders(page_size=50).states}
-    assert anna.get().config not in (first.config, second.config, third.config, fourth.config)
-    assert anna.state()[0] == "Unexpired"
+def test_a_persons_life_from_unissued_to_removed(town: Town, join: Join, account: BySdk) -> None:
+    whole_life(town, join, account)
 
 
 def test_a_temporary_kubeconfig_expires_and_another_is_given(town: Town, join: Join) -> None:
-    carol = join("carol")
-    first = carol.get(temporary_duration_minutes=15)
-    assert carol.state() == ("Unexpired", first.expiration)
-    assert carol.get(temporary_duration_minutes=15).config == first.config
-    moved = "issued_at = issued_at - 1000, not_before = not_before - 1000, not_after = not_after - 1000, "
-    tell(town.path, f"UPDATE credentials SET {moved} vouched_until = vouched_until - 1000 WHERE uid = ?", carol.uid)
-    moved = "vouched_until = vouched_until - 1000, newest_not_after = newest_not_after - 1000"
-    tell(town.path, f"UPDATE holdings SET {moved} WHERE uid = ?", carol.uid)
-    state, ended = carol.state()
-    assert state == "Expired" and ended < first.expiration
-    second = carol.get(temporary_duration_minutes=15)
-    assert second.config != first.config
-    assert carol.state() == ("Unexpired", second.expiration)
+    temporary_life(town, join)
 
 
 def test_kubectl_reads_what_the_sdk_got(town: Town, join: Join, tmp_path: Path) -> None:
@@ -230,21 +124,21 @@ def test_kubectl_reads_what_the_sdk_got(town: Town, join: Join, tmp_path: Path) 
     assert dora.call("describe_cluster_v2user_kubeconfig", town.cluster_id, request).body.config == text
 
 
-def test_only_the_account_gets_somebody_elses(town: Town, join: Join, account: Person) -> None:
+def test_only_the_account_gets_somebody_elses(town: Town, join: Join, account: BySdk) -> None:
     erik, other = join("erik"), join("frida")
     request = models.DescribeSubaccountK8sClusterUserConfigRequest()
     arguments = "describe_subaccount_k8s_cluster_user_config", town.cluster_id, erik.uid, request
     with pytest.raises(ClientException) as caught:
         other.call(*arguments)
     assert (caught.value.code, caught.value.status_code) == ("StatusForbidden", 403)
-    assert account.call(*arguments).body.to_map() == erik.get().to_map()
+    assert account.call(*arguments).body.to_map() == erik.get()._asdict()
 
 
 def test_limits_and_bounds_are_told_as_the_sdk_raises_them(join: Join) -> None:
     gitta = join("gitta")
     for named, words in (
-        ({"temporary_duration_minutes": 14}, "TemporaryDurationMinutes"),
-        ({"temporary_duration_minutes": 4321}, "TemporaryDurationMinutes"),
+        ({"minutes": 14}, "TemporaryDurationMinutes"),
+        ({"minutes": 4321}, "TemporaryDurationMinutes"),
     ):
         with pytest.raises(ClientException) as caught:
             gitta.get(**named)
@@ -254,7 +148,7 @@ def test_limits_and_bounds_are_told_as_the_sdk_raises_them(join: Join) -> None:
     assert caught.value.code == "ErrorClusterState" and "intranet address" in caught.value.message
 
 
-def test_the_holders_of_a_cluster_by_pages_with_names_types_and_states(town: Town, join: Join, account: Person) -> None:
+def test_the_holders_of_a_cluster_by_pages_with_names_types_and_states(town: Town, join: Join, account: BySdk) -> None:
     people = {
         "active": join("hanna", display_name="Hanna H."),
         "disabled": join("ivo"),

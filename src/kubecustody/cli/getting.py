@@ -142,6 +142,9 @@ def _merge(target: Path, existing: str, incoming: str, *, dry_run: bool) -> None
         for line in diff_lines(existing, merged.text):
             click.echo(printable(line.rstrip("\r\n")))
         return
+    if merged.text == existing:
+        note(f"{target} holds it already.")
+        return
     backup = write_private(target, merged.text, backup=True, now=datetime.now(UTC), expected=existing)
     for change in merged.changes:
         note(printable(change))

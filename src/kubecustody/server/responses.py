@@ -46,7 +46,9 @@ class ErrorResponder:
         told = describe_error(error)
         answer = self._answer(told, request_id)
         if told.retry_after_ms is not None:
-            answer.headers.append((b"x-acs-retry-after", str(max(1, told.retry_after_ms)).encode()))
+            wait = str(max(1, told.retry_after_ms)).encode()
+            answer.headers.append((b"x-acs-retry-after", wait))
+            answer.headers.append((b"x-ratelimit-user", b"TimeLeft:" + wait))  # where the provider's Go SDK looks
         if isinstance(error, MethodUnsupported):
             answer.headers.append((b"allow", ", ".join(error.allowed).encode()))
         return answer
