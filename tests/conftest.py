@@ -8,6 +8,8 @@ import pytest
 
 from installations import Installation, make_installation, running_demo
 
+pytest_plugins = ["control_plane.fixtures"]
+
 
 @pytest.fixture
 def installation(tmp_path: Path) -> Installation:

@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from http.client import HTTPConnection, HTTPSConnection
@@ -256,11 +257,13 @@ class ControlPlane:
         self, *words: str | Path, by: Identity | None = None, url: str | None = None, kubeconfig: str | None = None
     ) -> "subprocess.CompletedProcess[str]":
         """A kubectl command, with a kubeconfig of its text or one made for someone and an address."""
-        text = kubeconfig or self.kubeconfig(by, url=url)
-        path = self._write("kubectl.kubeconfig", text)
-        # Its cache of the discovery belongs to this folder, not to whoever runs the tests.
-        environment = {**os.environ, "HOME": str(self.folder), "KUBECONFIG": str(path)}
-        return subprocess.run([KUBECTL, *map(str, words)], env=environment, capture_output=True, text=True, timeout=60)
+        with tempfile.NamedTemporaryFile("w", suffix=".kubeconfig") as file:
+            file.write(kubeconfig or self.kubeconfig(by, url=url))
+            file.flush()
+            # Its cache of the discovery belongs to this folder, not to whoever runs the tests.
+            environment = {**os.environ, "HOME": str(self.folder), "KUBECONFIG": file.name}
+            command = [str(KUBECTL), *map(str, words)]
+            return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     def kubeconfig(self, by: Identity | None = None, *, url: str | None = None) -> str:
         """Someone's kubeconfig for an address."""

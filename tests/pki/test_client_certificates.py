@@ -3,9 +3,14 @@
 import random
 import re
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.pki.certificates import Certificate, load_certificates
@@ -14,6 +19,7 @@ from kubecustody.pki.client_certificates import (
     KeyType,
     Signer,
     common_name_for,
+    format_private_key,
     issue_client_certificate,
     load_signer,
 )
@@ -166,3 +172,49 @@ def test_neither_signer_nor_issued_certificate_shows_its_key() -> None:
     made = issue(signer)
     shown = repr(signer) + repr(made)
     assert "PRIVATE" not in shown and "0x" not in shown
+
+
+@pytest.mark.parametrize("not_after", [NOW + 90 * DAY, 2_524_607_999, 2_524_608_000], ids=["90 days", "2049", "2050"])
+@pytest.mark.parametrize("serial", [1, 0x7F, 0x80, 2**127, 2**128 - 1])
+@pytest.mark.parametrize("ca_kind", ["P-256", "RSA"])
+def test_what_is_signed_is_what_a_library_would_build(not_after: int, serial: int, ca_kind: str) -> None:
+    signer = load_signer(make_ca("people", NOW, 36500)) if ca_kind == "P-256" else rsa_signer()
+    made = issue_client_certificate(
+        signer,
+        common_name=f"{UID}-17955216001",
+        not_before=NOW - 300,
+        not_after=not_after,
+        random_bytes=lambda count: serial.to_bytes(count),
+    ).certificate.parsed
+    library = (
+        x509.CertificateBuilder()
+        .subject_name(made.subject)
+        .issuer_name(signer.certificate.subject)
+        .not_valid_before(datetime.fromtimestamp(NOW - 300, UTC))
+        .not_valid_after(datetime.fromtimestamp(not_after, UTC))
+        .serial_number(serial)
+        .public_key(made.public_key())
+    )
+    for extension in made.extensions:
+        library = library.add_extension(extension.value, extension.critical)
+    built = library.sign(signer.key, hashes.SHA256())  # type: ignore[arg-type]
+    assert built.tbs_certificate_bytes == made.tbs_certificate_bytes
+    made.verify_directly_issued_by(signer.certificate)
+
+
+def rsa_signer() -> Signer:
+    """A CA with an RSA key."""
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "people")])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .not_valid_before(datetime.fromtimestamp(NOW, UTC))
+        .not_valid_after(datetime.fromtimestamp(NOW + 36500 * DAY, UTC))
+        .serial_number(1)
+        .public_key(key.public_key())
+        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return load_signer(PemPair(certificate.public_bytes(serialization.Encoding.PEM), format_private_key(key)))

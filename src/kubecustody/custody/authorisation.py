@@ -82,16 +82,19 @@ class Authoriser:
         path_values: Mapping[str, bytes],
         now: float,
         minutes: MinutesOf | None = None,
-    ) -> None:
-        """Raise AccessDenied unless the caller may do this operation on the resource that the path names."""
+    ) -> bool:
+        """Raise AccessDenied unless the caller may do this operation on the resource that the path names.
+
+        Whether that holds while the account's iam_version stays: no condition had a part in it.
+        """
         if caller.kind == PrincipalKind.ACCOUNT:
-            return
+            return True
         cluster_id = path_values["ClusterId"] if operation.names_cluster else b""
         session_key = "" if caller.session is None else caller.access_key_id
         key = (caller.account_id, caller.uid, caller.iam_version, operation.name, cluster_id, session_key)
         decision = self._remembered.get(key)
         if decision is not None and decision.allowed and not operation.account_only:
-            return
+            return True
         resource = resource_of(operation, caller.region_id, caller.account_id, cluster_id.decode("utf-8", "replace"))
         request = Request(operation, resource, now, minutes)
         if decision is None or operation.account_only:
@@ -100,6 +103,7 @@ class Authoriser:
                 self._remember(key, decision)
         if not decision.allowed:
             raise denial(caller, request, decision)
+        return not decision.conditional
 
     def _remember(self, key: tuple[str, str, int, str, bytes, str], decision: Decision) -> None:
         if len(self._remembered) >= _REMEMBERED:

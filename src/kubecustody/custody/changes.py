@@ -11,7 +11,6 @@ from kubecustody.store.installation import (
     Counters,
     add_sealed_events,
     lock_account,
-    raise_data_version,
     raise_iam_version,
 )
 from kubecustody.store.transactions import Store, Transaction
@@ -90,17 +89,24 @@ class Change:
         """Write what was noted. A change without events wrote nothing and leaves nothing."""
         if not self._events:
             return
-        await add_sealed_events(self.tx, self._events, seal(self.counters.last_seal_hash, self._events))
-        await raise_data_version(self.tx, self.account_id)
+        seal_hash = seal(self.counters.last_seal_hash, self._events)
+        await add_sealed_events(self.tx, self._events, seal_hash, self._credentials)
         if self._iam:
             await raise_iam_version(self.tx, self.account_id)
 
 
 async def change(
-    store: Store, account_id: str, author: Author, now: float, work: Callable[[Change], Awaitable[T]]
+    store: Store,
+    account_id: str,
+    author: Author,
+    now: float | Callable[[], float],
+    work: Callable[[Change], Awaitable[T]],
 ) -> T:
-    """What `work` returns, once its change and its events are on disk. OperatorError without the account."""
-    return await store.write(lambda tx: change_within(tx, account_id, author, now, work))
+    """What `work` returns, once its change and its events are on disk. OperatorError without the account.
+
+    now: a time, or what tells it when the change's turn comes.
+    """
+    return await store.write(lambda tx: change_within(tx, account_id, author, now() if callable(now) else now, work))
 
 
 async def change_within(

@@ -78,11 +78,10 @@ async def import_credentials(
         cluster = await get_cluster(unit.tx, account_id, which_cluster)
         uid = (await get_named(unit.tx, account_id, holder)).uid if holder else None
         place = _Place(cluster, await load_trust(unit.tx, account_id, cluster), uid, keep_private_keys)
-        rows, touched, number = [], set(), unit.counters.last_credential_no
+        rows, touched = [], set()
         for candidate in candidates:
-            row = await _take(custody, unit, place, candidate, number + 1)
+            row = await _take(custody, unit, place, candidate)
             rows.append(row)
-            number += row.outcome is Outcome.TAKEN
             touched.add(row.uid)
         for held_by in sorted(touched - {""}):
             await update_holding(unit.tx, account_id, held_by, cluster.seq, cluster.trust_epoch)
@@ -91,7 +90,7 @@ async def import_credentials(
     return await change(custody.store, account_id, author, now, work)
 
 
-async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candidate, number: int) -> ImportRow:
+async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candidate) -> ImportRow:
     leaf = candidate.leaf
     if leaf is None:
         return ImportRow(candidate.label, Outcome.REFUSED, "", "", "", "", (candidate.refusal or "",))
@@ -109,6 +108,7 @@ async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candid
     known = await find_known(unit.tx, unit.account_id, place.cluster.seq, leaf.fingerprint)
     if known is not None:
         return await _take_known(custody, unit, place, candidate, leaf, known, new, proven)
+    number = unit.take_credential_number()
     await add_credential(unit.tx, unit.account_id, number, new, unit.at)
     unit.record(
         "credential_imported",

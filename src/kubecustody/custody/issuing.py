@@ -40,10 +40,9 @@ from kubecustody.custody.authentication import Caller
 from kubecustody.custody.authorisation import check_reach
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody, seal_private_key
-from kubecustody.custody.verdicts import Chain, join_chain, load_trust, split_chain
 from kubecustody.kubeconfig.rendering import KubeconfigParts, NameStyle, render_kubeconfig
 from kubecustody.pki.certificate_requests import PublicKey, load_certificate_request
-from kubecustody.pki.certificates import format_certificates
+from kubecustody.pki.certificates import format_ders
 from kubecustody.pki.client_certificates import (
     KeyType,
     Signer,
@@ -51,19 +50,24 @@ from kubecustody.pki.client_certificates import (
     issue_client_certificate,
     load_signer,
 )
+from kubecustody.pki.der import elements
 from kubecustody.pki.issuing import PemPair
-from kubecustody.pki.trust import assess
+from kubecustody.pki.subjects import USERS_GROUP
+from kubecustody.pki.trust import Verdict, assess, load_bundle
 from kubecustody.store import issuing as stored
-from kubecustody.store.clusters import ClusterDetails, find_cluster, find_cluster_details
+from kubecustody.store.clusters import ClusterDetails, find_cluster, find_cluster_details, find_trust_bundle
 from kubecustody.store.credentials import NewCredential, update_holding
 from kubecustody.store.fleet import Cluster
-from kubecustody.store.issuing import IssuedCredential, IssueFacts, StoredSigner
+from kubecustody.store.issuing import IssuedCredential, StoredSigner
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Transaction
 
 # CAs by their sealed key, so that a change is noticed and nothing is unsealed for each certificate.
 _SIGNERS: dict[bytes, Signer] = {}
 _REMEMBERED_SIGNERS = 1024
+# What a cluster says of what a signer issues, by the signer's sealed key and the bundle.
+_VERDICTS: dict[tuple[bytes, str], Verdict] = {}
+_OUR_ORGANIZATIONS = json.dumps([USERS_GROUP])
 
 _USABLE_STATES = {ClusterState.RUNNING, ClusterState.UPDATING, ClusterState.UPDATING_FAILED, ClusterState.SCALING}
 
@@ -170,13 +174,13 @@ async def issue_credential(
         raise TooManyCredentials(
             wish.uid, cluster.cluster_id, decision.limit, usable[decision.oldest].fingerprint.hex()
         )
-    chain, _ = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes, public_key)
+    given = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes, public_key)
     await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     return IssueCredentialOutput(
-        certificate=format_certificates([chain.leaf, *chain.intermediates]),
-        config=_render(custody, wish, server, place.details, chain, None),
-        expiration=format_time(chain.leaf.not_after),
-        fingerprint=chain.leaf.fingerprint_hex,
+        certificate=given.certificates,
+        config=_render(custody, wish, server, place.details, given),
+        expiration=format_time(given.not_after),
+        fingerprint=given.fingerprint_hex,
     )
 
 
@@ -230,6 +234,24 @@ class _Place(NamedTuple):
     details: ClusterDetails
     signer: Signer
     signer_no: int
+    sealed_key: bytes
+
+
+class _Given(NamedTuple):
+    """What a kubeconfig is made of: the chain as DER after DER, and the key (PEM) where it is not its holder's own."""
+
+    chain: bytes
+    fingerprint_hex: str
+    not_after: int
+    private_key: bytes | None
+
+    @property
+    def certificates(self) -> str:
+        """The chain as PEM."""
+        return format_ders(element.whole for element in elements(self.chain))
+
+    def __repr__(self) -> str:
+        return f"_Given({self.fingerprint_hex})"
 
 
 async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubeconfig:
@@ -247,21 +269,20 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
         oldest = usable[decision.oldest].fingerprint.hex()
         raise TooManyCredentials(wish.uid, cluster.cluster_id, decision.limit, oldest)
     if isinstance(decision, HandOut):
-        chain, key = await _open_kept(custody, unit, decision.number)
+        given = await _open_kept(custody, unit, usable[decision.number])
     else:
         for number in decision.replaces:
             await request_removal(unit, cluster, wish.uid, number, usable[number].fingerprint)
-        chain, made = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes)
-        key = made or b""
+        given = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes)
         await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     unit.record(
         "private_key_disclosed",
         uid=wish.uid,
         cluster_seq=cluster.seq,
-        subject=f"credential/{chain.leaf.fingerprint_hex}",
+        subject=f"credential/{given.fingerprint_hex}",
         details={"temporary_minutes": wish.temporary_minutes},
     )
-    return Kubeconfig(_render(custody, wish, server, place.details, chain, key), chain.leaf.not_after)
+    return Kubeconfig(_render(custody, wish, server, place.details, given), given.not_after)
 
 
 async def _list_usable(
@@ -321,7 +342,9 @@ async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluste
             cluster.cluster_id,
             "nothing issues certificates for it. `kubecustody admin clusters signer` gives it a CA.",
         )
-    return _Place(cluster, details, _load_signer(custody, account_id, cluster, signer), signer.signer_no)
+    return _Place(
+        cluster, details, _load_signer(custody, account_id, cluster, signer), signer.signer_no, signer.sealed_key or b""
+    )
 
 
 def _load_signer(custody: Custody, account_id: str, cluster: Cluster, signer: StoredSigner) -> Signer:
@@ -358,8 +381,8 @@ async def _issue(
     decision: Issue,
     temporary_minutes: int | None,
     public_key: PublicKey | None = None,
-) -> tuple[Chain, bytes | None]:
-    """Make a certificate and record it; the certificate, and its key as PEM where none was brought and one was made."""
+) -> _Given:
+    """Make a certificate and record it; its private key too where none was brought."""
     not_after = min(unit.at + decision.life_seconds, place.signer.not_after)
     if not_after <= unit.at:
         raise ClusterStateForbids(place.cluster.cluster_id, "the CA that issues for it has expired.")
@@ -371,10 +394,8 @@ async def _issue(
         key=public_key or KeyType(custody.settings.certificate_key_type),
         random_bytes=custody.random_bytes,
     )
-    chain, key = Chain(made.certificate, ()), made.private_key
-    bundle = await load_trust(unit.tx, unit.account_id, place.cluster)
-    verdict = assess(chain.leaf, (), bundle)
-    if not verdict.vouched:
+    verdict = await _judge_signer(unit.tx, unit.account_id, place)
+    if not verdict.vouched or verdict.chain_ends_at is None:
         # It would be Unknown at once, count for no limit, and be made anew at each call.
         raise ClusterStateForbids(
             place.cluster.cluster_id,
@@ -386,57 +407,80 @@ async def _issue(
         uid=uid,
         cluster_seq=place.cluster.seq,
         origin="issued",
-        fingerprint=chain.leaf.fingerprint,
-        common_name=chain.leaf.common_name or "",
-        not_before=chain.leaf.not_before,
-        not_after=chain.leaf.not_after,
-        vouched_until=verdict.chain_ends_at,
+        fingerprint=made.fingerprint,
+        common_name=made.common_name,
+        not_before=made.not_before,
+        not_after=made.not_after,
+        vouched_until=min(made.not_after, verdict.chain_ends_at),
         trust_epoch=place.cluster.trust_epoch,
         verdict=verdict.code,
         masters=False,
-        chain=join_chain(chain),
-        serial=chain.leaf.serial,
-        organizations=json.dumps(chain.leaf.organizations),
+        chain=made.der,
+        serial=made.serial,
+        organizations=_OUR_ORGANIZATIONS,
+        issued_at=unit.at,
+        signer_no=place.signer_no,
+        temporary_minutes=temporary_minutes,
+        holders_key=public_key is not None,
     )
     keep = custody.settings.keep_private_keys == "on"
+    key = made.private_key
     sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep and key is not None else None
-    facts = IssueFacts(place.signer_no, temporary_minutes, unit.at, holders_key=int(key is None))
-    await stored.add_issued(unit.tx, unit.account_id, number, new, facts, sealed, unit.at)
+    await stored.add_issued(unit.tx, unit.account_id, number, new, sealed, unit.at)
     unit.record(
         "credential_issued",
         uid=uid,
         cluster_seq=place.cluster.seq,
-        subject=f"credential/{chain.leaf.fingerprint_hex}",
+        subject=f"credential/{made.fingerprint.hex()}",
         details={
             "not_after": not_after,
             "signer": place.signer_no,
             "temporary_minutes": temporary_minutes,
-            "holders_key": key is None,
+            "holders_key": new.holders_key,
             "verdict": verdict.code,
             "trust_epoch": new.trust_epoch,
         },
     )
-    return chain, key
+    return _Given(made.der, made.fingerprint.hex(), made.not_after, key)
 
 
-async def _open_kept(custody: Custody, unit: Change, number: int) -> tuple[Chain, bytes]:
+async def _judge_signer(tx: Transaction, account_id: str, place: _Place) -> Verdict:
+    """What the cluster says of what the signer issues; chain_ends_at is that of the CAs above it.
+
+    All that one signer issues has one profile, so one certificate of it, which is thrown away, stands for all.
+    """
+    bundle = await find_trust_bundle(tx, account_id, place.cluster.seq, place.cluster.trust_epoch)
+    client_ca = bundle.client_ca if bundle is not None else ""
+    verdict = _VERDICTS.get((place.sealed_key, client_ca))
+    if verdict is None:
+        sample = issue_client_certificate(
+            place.signer, common_name="0-0", not_before=0, not_after=place.signer.not_after
+        )
+        verdict = assess(sample.certificate, (), load_bundle(client_ca) if client_ca else ())
+        if len(_VERDICTS) >= _REMEMBERED_SIGNERS:
+            _VERDICTS.clear()
+        _VERDICTS[place.sealed_key, client_ca] = verdict
+    return verdict
+
+
+async def _open_kept(custody: Custody, unit: Change, one: IssuedCredential) -> _Given:
+    number = one.facts.number
     kept = await stored.find_private_key(unit.tx, unit.account_id, number)
     if kept is None:
         raise RuntimeError(f"credential {number} was to be handed out and its key is not kept")
-    return split_chain(kept.chain), custody.open_private_key(unit.account_id, number, kept.sealed)
+    key = custody.open_private_key(unit.account_id, number, kept.sealed)
+    return _Given(kept.chain, one.fingerprint.hex(), one.facts.not_after, key)
 
 
-def _render(
-    custody: Custody, wish: _Wish, server: str, details: ClusterDetails, chain: Chain, key: bytes | None
-) -> str:
+def _render(custody: Custody, wish: _Wish, server: str, details: ClusterDetails, given: _Given) -> str:
     return render_kubeconfig(
         KubeconfigParts(
             uid=wish.uid,
             cluster_id=wish.cluster_id,
             server=server,
             server_ca=details.server_ca.encode() if details.server_ca else None,
-            certificate=format_certificates([chain.leaf, *chain.intermediates]).encode(),
-            private_key=key,
+            certificate=given.certificates.encode(),
+            private_key=given.private_key,
             tls_server_name=details.tls_server_name,
             proxy_url=details.proxy_url,
         ),

@@ -35,8 +35,8 @@ class Session(NamedTuple):
 
 def seal_token(sealer: Sealer, session: Session) -> str:
     """The token of a session."""
-    sealed = sealer.seal(json.dumps(session).encode(), table="sessions", column="token", account_id="", row_id="")
-    return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")
+    plain = json.dumps(session, ensure_ascii=False).encode()  # escaped, a policy of few letters could be too long
+    return _spell(sealer.seal(plain, table="sessions", column="token", account_id="", row_id=""))
 
 
 def open_token(unseal: Callable[[bytes], bytes], token: str) -> Session:
@@ -45,6 +45,12 @@ def open_token(unseal: Callable[[bytes], bytes], token: str) -> Session:
         raise SecurityTokenMalformed
     try:
         sealed = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        if _spell(sealed) != token:  # base64 has several spellings of the same bytes
+            raise SecurityTokenMalformed
         return Session._make(json.loads(unseal(sealed)))
     except (UnicodeEncodeError, binascii.Error, SealBroken):
         raise SecurityTokenMalformed from None
+
+
+def _spell(sealed: bytes) -> str:
+    return base64.urlsafe_b64encode(sealed).decode("ascii").rstrip("=")

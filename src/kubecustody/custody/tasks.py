@@ -11,7 +11,7 @@ from typing import NamedTuple
 from kubecustody.catalogue.clusters import PageInfo
 from kubecustody.catalogue.errors import INTERNAL_ERROR, describe_error
 from kubecustody.catalogue.kubeconfigs import CLEAN_CLUSTER_USER_PERMISSIONS
-from kubecustody.catalogue.model import ONE_CLUSTER
+from kubecustody.catalogue.model import LARGEST_INTEGER, ONE_CLUSTER
 from kubecustody.catalogue.tasks import (
     CLEAN_TASK,
     CLEAN_USER_PERMISSIONS,
@@ -35,6 +35,7 @@ from kubecustody.core.errors import (
     Fault,
     ParametersRefused,
     RequestError,
+    ServiceUnavailable,
     TaskNotFound,
     UserNotFound,
 )
@@ -72,7 +73,8 @@ async def clean_user_permissions(
     """
     await check_may_be_cleaned(unit.tx, unit.account_id, caller, request.uid)
     wanted = None if request.cluster_ids is None else sorted(set(request.cluster_ids))
-    equal = json.dumps([CLEAN_TASK, caller.uid, request.uid, wanted, request.force])
+    who = caller.uid if caller.session is None else caller.access_key_id  # a session may do less than its role
+    equal = json.dumps([CLEAN_TASK, who, request.uid, wanted, request.force])
     running = await stored.find_running_task(unit.tx, unit.account_id, equal)
     if running is not None:
         return CleanUserPermissionsOutput(running)
@@ -198,16 +200,21 @@ async def carry_on(custody: Custody, due: Due, now: float) -> bool:
     return await custody.store.write(work)
 
 
-async def give_up_on_next(custody: Custody, due: Due, now: float) -> None:
-    """Let the task go on without its next cluster, in which it failed in a way that nobody foresaw."""
+async def give_up_on_next(custody: Custody, due: Due, now: float) -> bool:
+    """Let the task go on without its next cluster, in which it failed in a way that nobody foresaw.
 
-    async def work(tx: Transaction) -> None:
+    Whether there was one; where not, it is the end of the task that failed, or the task is another worker's.
+    """
+
+    async def work(tx: Transaction) -> bool:
         waiting = await stored.find_waiting(tx, due.account_id, due.task_id)
-        if waiting is not None:
-            result = Result(*waiting, "failed", INTERNAL_ERROR.message, INTERNAL_ERROR.code, int(now))
-            await stored.set_result(tx, due.account_id, due.task_id, result)
+        if waiting is None or not await _hold(tx, due, now):
+            return False
+        result = Result(*waiting, "failed", INTERNAL_ERROR.message, INTERNAL_ERROR.code, int(now))
+        await stored.set_result(tx, due.account_id, due.task_id, result)
+        return True
 
-    await custody.store.write(work)
+    return await custody.store.write(work)
 
 
 async def _clean_one(unit: Change, caller: Caller | None, task: Task, cluster_seq: int, cluster_id: str) -> Result:
@@ -224,6 +231,8 @@ async def _clean_one(unit: Change, caller: Caller | None, task: Task, cluster_se
         if cluster is None:
             raise ClusterNotFound(cluster_id)
         count = await clean(unit, cluster, task.uid, force=_is_forced(task))
+    except ServiceUnavailable:  # of the store: what was changed before it must not stay
+        raise
     except RequestError as error:
         return _failed(cluster_seq, cluster_id, error, unit.at)
     text = f"The removal of {count} credentials was asked for." if count else "Nothing of theirs lives in it."
@@ -326,7 +335,8 @@ async def describe_cluster_tasks(
 def _page_of_token(request: DescribeClusterTasksInput) -> int | None:
     if not request.next_token:
         return None
-    if not (request.next_token.isascii() and request.next_token.isdecimal() and int(request.next_token)):
+    is_number = request.next_token.isascii() and request.next_token.isdecimal()
+    if not (is_number and 1 <= int(request.next_token) <= LARGEST_INTEGER):
         raise ParametersRefused((Fault("next_token", "is none that an answer of this operation had."),))
     return int(request.next_token)
 

@@ -1,6 +1,7 @@
 """Verdicts on certificates: whether the cluster's client CA bundle vouches for them, and whose they are."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from kubecustody.custody.changes import Change
@@ -39,7 +40,11 @@ def split_chain(stored: bytes) -> Chain:
 async def load_trust(tx: Transaction, account_id: str, cluster: Cluster) -> tuple[Certificate, ...]:
     """The client CA bundle in force in this cluster; empty where none is known."""
     bundle = await find_trust_bundle(tx, account_id, cluster.seq, cluster.trust_epoch)
-    return load_bundle(bundle.client_ca) if bundle is not None else ()
+    return _load_bundle(bundle.client_ca) if bundle is not None else ()
+
+
+# A bundle is read from the store each time, and parsed once.
+_load_bundle = lru_cache(maxsize=1024)(load_bundle)
 
 
 async def find_holder(tx: Transaction, account_id: str, leaf: Certificate, verdict: Verdict) -> str:

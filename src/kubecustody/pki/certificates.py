@@ -6,6 +6,7 @@ found and what is wanted, and never repeats content, since a private key may sta
 
 import binascii
 import hashlib
+import ssl
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -124,6 +125,11 @@ def load_certificates(data: bytes) -> list[Certificate]:
 def format_certificates(certificates: Iterable[Certificate]) -> str:
     """These certificates as PEM text, one after the other."""
     return "".join(one.parsed.public_bytes(serialization.Encoding.PEM).decode("ascii") for one in certificates)
+
+
+def format_ders(ders: Iterable[bytes]) -> str:
+    """These DER certificates as PEM text, one after the other."""
+    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in ders)
 
 
 def load_certificate_der(der: bytes) -> Certificate:

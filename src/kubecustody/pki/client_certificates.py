@@ -9,11 +9,12 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import NamedTuple, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubecustody.core.errors import OperatorError
@@ -25,6 +26,19 @@ from kubecustody.pki.certificates import (
     load_certificates,
     load_private_key,
 )
+from kubecustody.pki.der import (
+    BIT_STRING,
+    GENERALIZED_TIME,
+    OBJECT_IDENTIFIER,
+    SEQUENCE,
+    SET,
+    UTC_TIME,
+    UTF8_STRING,
+    elements,
+    encode,
+    encode_unsigned,
+    only_element,
+)
 from kubecustody.pki.issuing import PemPair, leaf_usage, moment, serial_number
 from kubecustody.pki.subjects import USERS_GROUP
 
@@ -34,6 +48,8 @@ _USERS = x509.NameAttribute(NameOID.ORGANIZATION_NAME, USERS_GROUP)
 _CLIENT_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 _NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 _LEAF_USAGE = leaf_usage()
+_COMMON_NAME = encode(OBJECT_IDENTIFIER, bytes((0x55, 0x04, 0x03)))  # 2.5.4.3
+_FIRST_GENERALIZED_YEAR = 2050
 
 
 class KeyType(StrEnum):
@@ -44,27 +60,53 @@ class KeyType(StrEnum):
     ED25519 = "ed25519"
 
 
+class _Template(NamedTuple):
+    """What is the same in every certificate of one signer, each part as DER: of the TBSCertificate (RFC 5280, 4.1)
+    version, algorithm, issuer and extensions, and of the subject the organization.
+    """
+
+    version: bytes
+    algorithm: bytes
+    issuer: bytes
+    organization: bytes
+    extensions: bytes
+
+
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A CA with its key, ready to sign. key_identifier: how what it signs names that key; not_after: unix seconds."""
+    """A CA with its key, ready to sign. not_after: unix seconds."""
 
     certificate: x509.Certificate
     key: PrivateKey
-    key_identifier: x509.AuthorityKeyIdentifier
     not_after: int
+    template: _Template
 
     def __repr__(self) -> str:
         return f"Signer(not_after={self.not_after})"
 
 
 class IssuedCertificate(NamedTuple):
-    """A certificate that was just made, and its key as PEM where that was made too."""
+    """A certificate that was just made, and its key as PEM where that was made too. Times in unix seconds."""
 
-    certificate: Certificate
+    der: bytes
+    common_name: str
+    serial: str
+    not_before: int
+    not_after: int
     private_key: bytes | None
 
+    @property
+    def fingerprint(self) -> bytes:
+        """SHA-256 of the DER certificate."""
+        return sha256(self.der).digest()
+
+    @property
+    def certificate(self) -> Certificate:
+        """All its facts, read from the DER."""
+        return load_certificate_der(self.der)
+
     def __repr__(self) -> str:
-        return f"IssuedCertificate({self.certificate.fingerprint_hex})"
+        return f"IssuedCertificate({self.fingerprint.hex()})"
 
 
 def load_signer(pair: PemPair) -> Signer:
@@ -76,7 +118,29 @@ def load_signer(pair: PemPair) -> Signer:
     certificate, key = first.parsed, load_private_key(pair.private_key)
     if certificate.public_key() != key.public_key():
         raise OperatorError("The CA's key does not belong to its certificate.")
-    return Signer(certificate, key, _key_identifier(certificate, key), first.not_after)
+    return Signer(certificate, key, first.not_after, _make_template(certificate, key))
+
+
+def _make_template(certificate: x509.Certificate, key: PrivateKey) -> _Template:
+    """The parts of one certificate that a library builds, so that the same profile is not built anew for each."""
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([_USERS, x509.NameAttribute(NameOID.COMMON_NAME, "0-0")]))
+        .issuer_name(certificate.subject)
+        .not_valid_before(moment(0))
+        .not_valid_after(moment(1))
+        .serial_number(1)
+        .public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        .add_extension(_NO_CA, critical=True)
+        .add_extension(_LEAF_USAGE, critical=True)
+        .add_extension(_CLIENT_AUTH, critical=False)
+        .add_extension(_key_identifier(certificate, key), critical=False)
+    )
+    algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
+    to_be_signed = builder.sign(key, algorithm).tbs_certificate_bytes
+    version, _, signature, issuer, _, subject, _, extensions = elements(only_element(to_be_signed, SEQUENCE).body)
+    organization, _ = elements(subject.body)
+    return _Template(version.whole, signature.whole, issuer.whole, organization.whole, extensions.whole)
 
 
 def _key_identifier(certificate: x509.Certificate, key: PrivateKey) -> x509.AuthorityKeyIdentifier:
@@ -115,24 +179,50 @@ def issue_client_certificate(
 ) -> IssuedCertificate:
     """A certificate for a new key of this type, or for this key, valid from and until those moments, both included."""
     private_key = make_key(key) if isinstance(key, KeyType) else None
-    public_key = private_key.public_key() if private_key is not None else key
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([_USERS, x509.NameAttribute(NameOID.COMMON_NAME, common_name)]))
-        .issuer_name(signer.certificate.subject)
-        .not_valid_before(moment(not_before))
-        .not_valid_after(moment(not_after))
-        .serial_number(serial_number(random_bytes))
-        .public_key(cast("PublicKey", public_key))
-        .add_extension(_NO_CA, critical=True)
-        .add_extension(_LEAF_USAGE, critical=True)
-        .add_extension(_CLIENT_AUTH, critical=False)
-        .add_extension(signer.key_identifier, critical=False)
+    public_key = cast("PublicKey", key if private_key is None else private_key.public_key())
+    serial = serial_number(random_bytes)
+    template = signer.template
+    to_be_signed = encode(
+        SEQUENCE,
+        template.version,
+        encode_unsigned(serial),
+        template.algorithm,
+        template.issuer,
+        encode(SEQUENCE, _encode_time(not_before), _encode_time(not_after)),
+        encode(SEQUENCE, template.organization, _encode_common_name(common_name)),
+        public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+        template.extensions,
     )
-    algorithm = None if isinstance(signer.key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    made = builder.sign(signer.key, algorithm)
-    certificate = load_certificate_der(made.public_bytes(serialization.Encoding.DER))
-    return IssuedCertificate(certificate, None if private_key is None else format_private_key(private_key))
+    signature = encode(BIT_STRING, b"\0", _sign(signer.key, to_be_signed))
+    return IssuedCertificate(
+        encode(SEQUENCE, to_be_signed, template.algorithm, signature),
+        common_name,
+        f"{serial:x}",
+        not_before,
+        not_after,
+        None if private_key is None else format_private_key(private_key),
+    )
+
+
+def _sign(key: PrivateKey, data: bytes) -> bytes:
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return key.sign(data, ec.ECDSA(hashes.SHA256()))
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    return key.sign(data)
+
+
+def _encode_common_name(common_name: str) -> bytes:
+    attribute = encode(SEQUENCE, _COMMON_NAME, encode(UTF8_STRING, common_name.encode()))
+    return encode(SET, attribute)
+
+
+def _encode_time(at: int) -> bytes:
+    """A time as RFC 5280 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime from then on."""
+    when = moment(at)
+    if when.year < _FIRST_GENERALIZED_YEAR:
+        return encode(UTC_TIME, when.strftime("%y%m%d%H%M%SZ").encode())
+    return encode(GENERALIZED_TIME, when.strftime("%Y%m%d%H%M%SZ").encode())
 
 
 def format_private_key(key: PrivateKey) -> bytes:

@@ -8,7 +8,8 @@ else about a certificate comes from `cryptography`.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-INTEGER, OBJECT_IDENTIFIER, SEQUENCE, SET = 0x02, 0x06, 0x30, 0x31
+INTEGER, BIT_STRING, OBJECT_IDENTIFIER, UTF8_STRING = 0x02, 0x03, 0x06, 0x0C
+UTC_TIME, GENERALIZED_TIME, SEQUENCE, SET = 0x17, 0x18, 0x30, 0x31
 EXPLICIT_VERSION = 0xA0
 
 # The string types that Go's crypto/x509 reads in a name (parser.go, parseASN1String). T61String is read as
@@ -81,6 +82,21 @@ def _attribute(attribute: Element) -> tuple[bytes, str]:
         return parts[0].body, parts[1].body.decode(encoding)
     except UnicodeDecodeError:
         raise DerMalformed("a name has a string that breaks the rules of its type") from None
+
+
+def encode(tag: int, *parts: bytes) -> bytes:
+    """One element whose value is these parts, one after another."""
+    body = b"".join(parts)
+    size = len(body)
+    if size < 0x80:
+        return bytes((tag, size)) + body
+    length = size.to_bytes((size.bit_length() + 7) // 8)
+    return bytes((tag, 0x80 | len(length))) + length + body
+
+
+def encode_unsigned(number: int) -> bytes:
+    """An INTEGER that is not negative."""
+    return encode(INTEGER, number.to_bytes(number.bit_length() // 8 + 1))
 
 
 def only_element(data: bytes, tag: int) -> Element:

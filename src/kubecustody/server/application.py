@@ -37,7 +37,7 @@ from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Authenticator, Caller, Origin, confirm
 from kubecustody.custody.authorisation import Authoriser, MinutesOf
-from kubecustody.custody.changes import Author, change_within
+from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.handlers import Result, find_read_handler, get_change_handler
 from kubecustody.custody.installation import Custody
 from kubecustody.server.access_log import AccessLine, AccessLog
@@ -177,7 +177,7 @@ class Application:
         origin = Origin(trace.address, came_by_tls(scope.get("scheme", "http"), trace.peer, headers, self._proxies))
         reader = find_read_handler(operation.name)
 
-        async def work(tx: Transaction) -> tuple[Caller, Shape, Result]:
+        async def work(tx: Transaction) -> tuple[Caller, Shape, bool, Result]:
             if trace.caller is None:  # 4
                 trace.caller = await self._authenticator.authenticate(
                     tx, request, operation, time.time(), self._limit_caller, body, origin
@@ -188,12 +188,12 @@ class Application:
             decoded = decode_input(operation, path_values, query_string, body)  # 5
             now = self._clock()
             minutes = None if reader else self._minutes(tx, caller, decoded, now)
-            await self._authoriser.authorise(tx, caller, operation, path_values, now, minutes)  # 6
-            return caller, decoded, await reader(tx, caller, decoded, now) if reader else None  # 7
+            lasting = await self._authoriser.authorise(tx, caller, operation, path_values, now, minutes)  # 6
+            return caller, decoded, lasting, await reader(tx, caller, decoded, now) if reader else None  # 7
 
-        caller, decoded, result = await self._custody.store.read(work)
+        caller, decoded, lasting, result = await self._custody.store.read(work)
         if reader is None:
-            result = await self._change(operation, path_values, caller, decoded, trace)
+            result = await self._change(operation, path_values, caller, decoded, trace, lasting=lasting)
         if operation.answers_request_id:
             setattr(result, "request_id", trace.request_id)  # noqa: B010 - of whichever shape it is
         return result
@@ -209,24 +209,30 @@ class Application:
         return minutes
 
     async def _change(
-        self, operation: Operation, path_values: dict[str, bytes], caller: Caller, decoded: Shape, trace: _Trace
+        self,
+        operation: Operation,
+        path_values: dict[str, bytes],
+        caller: Caller,
+        decoded: Shape,
+        trace: _Trace,
+        *,
+        lasting: bool,
     ) -> Result:
-        """Step 7 of an operation that does more than read: one transaction, in which the caller is judged again, since
-        a key, a user or a policy may have gone meanwhile.
+        """Step 7 of an operation that does more than read: one transaction, in which the caller is judged again where a
+        key, a user or a policy of the account changed meanwhile, or where a condition had a part in the decision.
         """
         handler = get_change_handler(operation.name)
         author = Author(caller.actor, trace.request_id)
 
-        async def work(tx: Transaction) -> Result:
-            now = self._clock()
-            still = await confirm(tx, caller)
-            minutes = self._minutes(tx, still, decoded, now)
-            await self._authoriser.authorise(tx, still, operation, path_values, now, minutes)
-            return await change_within(
-                tx, caller.account_id, author, now, lambda unit: handler(self._custody, unit, still, decoded)
-            )
+        async def work(unit: Change) -> Result:
+            still = caller
+            if not lasting or unit.counters.iam_version != caller.iam_version:
+                still = await confirm(unit.tx, caller)
+                minutes = self._minutes(unit.tx, still, decoded, unit.now)
+                await self._authoriser.authorise(unit.tx, still, operation, path_values, unit.now, minutes)
+            return await handler(self._custody, unit, still, decoded)
 
-        result = await self._custody.store.write(work)
+        result = await change(self._custody.store, caller.account_id, author, self._clock, work)
         if operation is CLEAN_USER_PERMISSIONS:
             self.tasks.wake()
         return result

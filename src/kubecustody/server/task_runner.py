@@ -69,7 +69,8 @@ class TaskRunner:
                 raise
             except Exception:
                 log.exception("task %s failed in an unforeseen way in one cluster", due.task_id)
-                await give_up_on_next(self._custody, due, self._clock())
+                if not await give_up_on_next(self._custody, due, self._clock()):
+                    return False  # not at once again, without end; it is due when somebody looks next
         return due is not None
 
 

@@ -10,7 +10,10 @@ from kubecustody.store.transactions import Transaction
 
 
 class NewCredential(NamedTuple):
-    """A credential to be recorded. chain: DER, leaf first; uid: "" where the holder is not known."""
+    """A credential to be recorded. chain: DER, leaf first; uid: "" where the holder is not known.
+
+    issued_at, signer_no, temporary_minutes and holders_key are of those that were issued here.
+    """
 
     uid: str
     cluster_seq: int
@@ -26,6 +29,10 @@ class NewCredential(NamedTuple):
     chain: bytes
     serial: str
     organizations: str
+    issued_at: int | None = None
+    signer_no: int | None = None
+    temporary_minutes: int | None = None
+    holders_key: bool = False
 
 
 class KnownCredential(NamedTuple):
@@ -68,7 +75,6 @@ class Removal(NamedTuple):
 
 _READ_AT_ONCE = 500
 
-_TAKE_NUMBERS = statement("take_credential_numbers")
 _FIND_BY_FINGERPRINT = statement("find_credential_by_fingerprint")
 _LIST_BY_SERIAL = statement("list_credentials_by_serial")
 _ADD_CREDENTIAL = statement("add_credential")
@@ -92,8 +98,7 @@ _SET_REMOVED = statement("set_removed")
 
 
 async def add_credential(tx: Transaction, account_id: str, credential_no: int, new: NewCredential, now: int) -> None:
-    """Record a credential under the number behind the account's last."""
-    await tx.execute(_TAKE_NUMBERS, account_id, 1)
+    """Record a credential under a number that the change took."""
     await tx.execute(
         _ADD_CREDENTIAL,
         account_id,
@@ -103,7 +108,7 @@ async def add_credential(tx: Transaction, account_id: str, credential_no: int, n
         new.origin,
         new.fingerprint,
         new.common_name,
-        new.not_before,
+        new.not_before if new.issued_at is None else new.issued_at,
         new.not_before,
         new.not_after,
         new.vouched_until,
@@ -111,6 +116,9 @@ async def add_credential(tx: Transaction, account_id: str, credential_no: int, n
         new.verdict,
         int(new.masters),
         now,
+        new.signer_no,
+        new.temporary_minutes,
+        int(new.holders_key),
     )
     await tx.execute(_ADD_CERTIFICATE, account_id, credential_no, new.chain, new.serial, new.organizations)
 

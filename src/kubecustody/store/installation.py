@@ -42,6 +42,7 @@ class Counters(NamedTuple):
     last_cluster_seq: int
     last_credential_no: int
     cluster_count: int
+    iam_version: int
 
 
 _FIND_INSTALLATION = statement("find_installation")
@@ -53,11 +54,9 @@ _LIST_SECRETS = statement("list_installation_secrets")
 _ADD_ACCOUNT = statement("add_account")
 _LIST_ACCOUNTS = statement("list_accounts")
 _FIND_ACCOUNT = statement("find_account")
-_FIND_COUNTERS = statement("find_account_counters")
 _LOCK_ACCOUNT = statement("lock_account")
 _RAISE_IAM_VERSION = statement("raise_iam_version")
-_RAISE_DATA_VERSION = statement("raise_data_version")
-_SET_EVENT_END = statement("set_event_end")
+_FINISH_CHANGE = statement("finish_change")
 _ADD_EVENT = statement("add_event")
 _ADD_EVENT_SEAL = statement("add_event_seal")
 
@@ -114,8 +113,7 @@ async def find_account(tx: Transaction, account_id: str) -> Account | None:
 
 async def lock_account(tx: Transaction, account_id: str) -> Counters | None:
     """The account's counters, held until the transaction ends; None without the account."""
-    await tx.execute(_LOCK_ACCOUNT, account_id)
-    row = await tx.fetch_one(_FIND_COUNTERS, account_id)
+    row = await tx.fetch_one(_LOCK_ACCOUNT, account_id)
     return Counters._make(row) if row is not None else None
 
 
@@ -124,14 +122,11 @@ async def raise_iam_version(tx: Transaction, account_id: str) -> None:
     await tx.execute(_RAISE_IAM_VERSION, account_id)
 
 
-async def raise_data_version(tx: Transaction, account_id: str) -> None:
-    """Say that something changed which the list may show."""
-    await tx.execute(_RAISE_DATA_VERSION, account_id)
-
-
-async def add_sealed_events(tx: Transaction, events: Sequence[Event], seal_hash: bytes) -> None:
-    """Append the events of one transaction, at least one, numbered on from the last, with their seal."""
+async def add_sealed_events(tx: Transaction, events: Sequence[Event], seal_hash: bytes, credentials: int) -> None:
+    """Append the events of one transaction, at least one, numbered on from the last, with their seal, and say that the
+    account's data changed. credentials: how many were recorded in it.
+    """
     await tx.execute_many(_ADD_EVENT, events)
     first, last = events[0], events[-1]
     await tx.execute(_ADD_EVENT_SEAL, last.account_id, last.event_no, first.event_no, seal_hash)
-    await tx.execute(_SET_EVENT_END, last.account_id, last.event_no, seal_hash)
+    await tx.execute(_FINISH_CHANGE, last.account_id, last.event_no, seal_hash, credentials)

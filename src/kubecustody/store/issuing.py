@@ -44,15 +44,6 @@ class SealedKey(NamedTuple):
     chain: bytes
 
 
-class IssueFacts(NamedTuple):
-    """How a credential was issued."""
-
-    signer_no: int
-    temporary_minutes: int | None
-    issued_at: int
-    holders_key: int = 0
-
-
 class HolderRow(NamedTuple):
     """What one person holds in a cluster, and who they are. name and display_name are None where erased."""
 
@@ -72,7 +63,6 @@ _LIST_SEALED_SIGNERS = statement("list_sealed_signer_keys")
 _SET_SEALED_SIGNER = statement("set_sealed_signer_key")
 _LIST_CURRENT = statement("list_current_issued")
 _LIST_LIVE = statement("list_live_of")
-_SET_ISSUE_FACTS = statement("set_issue_facts")
 _FIND_KEY = statement("find_private_key")
 _SET_REQUESTED = statement("set_removal_requested")
 _SET_VALIDITY = statement("set_custom_validity")
@@ -133,13 +123,11 @@ async def add_issued(
     account_id: str,
     credential_no: int,
     new: NewCredential,
-    facts: IssueFacts,
     sealed_key: bytes | None,
     now: int,
 ) -> None:
     """Record a credential of our making, with its sealed key where that is kept."""
     await add_credential(tx, account_id, credential_no, new, now)
-    await tx.execute(_SET_ISSUE_FACTS, account_id, credential_no, *facts)
     if sealed_key is not None:
         await add_private_key(tx, account_id, credential_no, sealed_key, now)
 

@@ -96,7 +96,11 @@ class SQLiteStore:
         self._writer_lock = threading.Lock()
         check_library()
         check_private(path)
-        self._idle.append(self._open_reader())
+        # Another process may be recovering the WAL of a crash at this moment.
+        reader = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
+        reader.execute("PRAGMA query_only = ON")
+        reader.execute("PRAGMA busy_timeout = 0")
+        self._idle.append(reader)
 
     async def read(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """What `work` returns, run in one snapshot. It may run again after a passing fault."""

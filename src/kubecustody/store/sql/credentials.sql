@@ -7,11 +7,12 @@ SELECT k.credential_no FROM certificates AS c
 JOIN credentials AS k ON k.account_id = c.account_id AND k.credential_no = c.credential_no
 WHERE c.account_id = :account_id AND c.serial = :serial AND k.cluster_seq = :cluster_seq;
 
--- name: add_credential(account_id, credential_no, uid, cluster_seq, origin, fingerprint, cn, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict, masters, recorded_at)
+-- name: add_credential(account_id, credential_no, uid, cluster_seq, origin, fingerprint, cn, issued_at, not_before, not_after, vouched_until, trust_epoch, verdict, masters, recorded_at, signer_no, temporary_minutes, holders_key)
 INSERT INTO credentials (account_id, credential_no, uid, cluster_seq, origin, signer_no, fingerprint, cn, issued_at,
-    not_before, not_after, vouched_until, trust_epoch, verdict, masters, recorded_at)
-VALUES (:account_id, :credential_no, :uid, :cluster_seq, :origin, NULL, :fingerprint, :cn, :issued_at,
-    :not_before, :not_after, :vouched_until, :trust_epoch, :verdict, :masters, :recorded_at);
+    not_before, not_after, vouched_until, trust_epoch, verdict, masters, recorded_at, temporary_minutes, holders_key)
+VALUES (:account_id, :credential_no, :uid, :cluster_seq, :origin, :signer_no, :fingerprint, :cn, :issued_at,
+    :not_before, :not_after, :vouched_until, :trust_epoch, :verdict, :masters, :recorded_at, :temporary_minutes,
+    :holders_key);
 
 -- name: add_certificate(account_id, credential_no, chain, serial, organizations)
 INSERT INTO certificates (account_id, credential_no, chain, serial, organizations)

@@ -28,24 +28,17 @@ SELECT account_id, name, region_id, created_at, cluster_count FROM accounts WHER
 -- name: find_account(account_id)
 SELECT account_id, name, region_id, created_at, cluster_count FROM accounts WHERE account_id = :account_id;
 
--- name: find_account_counters(account_id)
-SELECT last_event_no, last_seal_hash, last_cluster_seq, last_credential_no, cluster_count FROM accounts
-WHERE account_id = :account_id;
-
 -- name: lock_account(account_id)
-UPDATE accounts SET last_event_no = last_event_no WHERE account_id = :account_id;
+UPDATE accounts SET last_event_no = last_event_no WHERE account_id = :account_id
+RETURNING last_event_no, last_seal_hash, last_cluster_seq, last_credential_no, cluster_count, iam_version;
 
 -- name: raise_iam_version(account_id)
 UPDATE accounts SET iam_version = iam_version + 1 WHERE account_id = :account_id;
 
--- name: raise_data_version(account_id)
-UPDATE accounts SET data_version = data_version + 1 WHERE account_id = :account_id;
-
--- name: set_event_end(account_id, last_event_no, last_seal_hash)
-UPDATE accounts SET last_event_no = :last_event_no, last_seal_hash = :last_seal_hash WHERE account_id = :account_id;
-
--- name: take_credential_numbers(account_id, how_many)
-UPDATE accounts SET last_credential_no = last_credential_no + :how_many WHERE account_id = :account_id;
+-- name: finish_change(account_id, last_event_no, last_seal_hash, credentials)
+UPDATE accounts SET last_event_no = :last_event_no, last_seal_hash = :last_seal_hash,
+    last_credential_no = last_credential_no + :credentials, data_version = data_version + 1
+WHERE account_id = :account_id;
 
 -- name: add_event(account_id, event_no, recorded_at_ms, occurred_at, kind, actor, request_id, uid, cluster_seq, subject, reason, details)
 INSERT INTO events (account_id, event_no, recorded_at_ms, occurred_at, kind, actor, request_id, uid, cluster_seq,

@@ -30,11 +30,6 @@ SELECT credential_no, fingerprint, removal_requested_at, masters FROM credential
 WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND removed_at IS NULL
     AND (not_after IS NULL OR not_after >= :now);
 
--- name: set_issue_facts(account_id, credential_no, signer_no, temporary_minutes, issued_at, holders_key)
-UPDATE credentials SET signer_no = :signer_no, temporary_minutes = :temporary_minutes, issued_at = :issued_at,
-    holders_key = :holders_key
-WHERE account_id = :account_id AND credential_no = :credential_no;
-
 -- name: find_private_key(account_id, credential_no)
 SELECT k.sealed, c.chain FROM private_keys AS k
 JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
