@@ -115,7 +115,9 @@ def _time(text: str | None) -> float:
 
 
 def _print(answer: Answer) -> None:
-    say(f"{'Allowed' if answer.allowed else 'Denied'}: {tell_reason(answer)}.")
+    verdict, reason = "allowed" if answer.allowed else "denied", tell_reason(answer)
+    told = reason if reason.startswith(verdict) else f"{verdict}: {reason}"
+    say(f"{told[0].upper()}{told[1:]}.")
     for step, explanations in list_explained(answer):
         say(f"\n{' or '.join(step.actions)} on {step.resource}:")
         rows = [_row(statement) for explanation in explanations for statement in explanation.statements]

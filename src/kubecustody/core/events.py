@@ -36,6 +36,9 @@ class Event(NamedTuple):
     details: str
 
 
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True).encode
+
+
 def first_hash(account_id: str) -> bytes:
     """What stands before the first seal of an account."""
     return hashlib.sha256(f"kubecustody events of {account_id}".encode()).digest()
@@ -45,7 +48,7 @@ def seal(previous_hash: bytes, events: Iterable[Event]) -> bytes:
     """The hash that seals these events, in order, behind the seal before."""
     digest = hashlib.sha256(previous_hash)
     for event in events:
-        text = json.dumps(event, separators=(",", ":"), ensure_ascii=True).encode()
+        text = _encode(event).encode()
         digest.update(len(text).to_bytes(8, "big"))
         digest.update(text)
     return digest.digest()

@@ -112,8 +112,12 @@ class Authoriser:
 
 
 async def decide(tx: Transaction, caller: Caller, request: Request) -> Decision:
-    """The decision about one request of a user, role or session. A lack of delegation shows as a silent refusal."""
-    policies = await load_policies(tx, caller.account_id, caller.uid)
+    """The decision about one request of a user, role or session, by the policies attached to them."""
+    return await decide_by(await load_policies(tx, caller.account_id, caller.uid), caller, request)
+
+
+async def decide_by(policies: Sequence[NamedPolicy], caller: Caller, request: Request) -> Decision:
+    """The decision about one request by these policies. A lack of delegation shows as a silent refusal."""
     own = _session_policies(caller)
     context = await _context(caller, request, [*policies, *own])
     actions = request.actions or request.operation.folded_actions
@@ -157,18 +161,17 @@ def _is_delegated(
     )
 
 
-async def explain_decision(
-    tx: Transaction, caller: Caller, request: Request
+async def explain_by(
+    policies: Sequence[NamedPolicy], caller: Caller, request: Request
 ) -> tuple[Explanation, Explanation | None, Decision]:
-    """How the decision comes about: statement by statement, of the policies and of a session's, and the decision."""
-    policies = await load_policies(tx, caller.account_id, caller.uid)
+    """How `decide_by` decides: statement by statement, of the policies and of a session's, and the decision."""
     own = _session_policies(caller)
     context = await _context(caller, request, [*policies, *own])
     actions = request.actions or request.operation.folded_actions
     return (
         explain(policies, actions=actions, resource=request.resource, context=context),
         explain(own, actions=actions, resource=request.resource, context=context) if own else None,
-        await decide(tx, caller, request),
+        await decide_by(policies, caller, request),
     )
 
 

@@ -17,6 +17,8 @@ from kubecustody.store.transactions import Store, Transaction
 
 T = TypeVar("T")
 
+_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+
 
 @dataclass(frozen=True, slots=True)
 class Author:
@@ -72,7 +74,7 @@ class Change:
                 cluster_seq,
                 subject,
                 self.author.reason,
-                json.dumps(details or {}, separators=(",", ":"), sort_keys=True),
+                _encode(details) if details else "{}",
             )
         )
 

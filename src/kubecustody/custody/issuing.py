@@ -55,10 +55,10 @@ from kubecustody.pki.issuing import PemPair
 from kubecustody.pki.subjects import USERS_GROUP
 from kubecustody.pki.trust import Verdict, assess, load_bundle
 from kubecustody.store import issuing as stored
-from kubecustody.store.clusters import ClusterDetails, find_cluster, find_cluster_details, find_trust_bundle
+from kubecustody.store.clusters import find_cluster
 from kubecustody.store.credentials import NewCredential, update_holding
 from kubecustody.store.fleet import Cluster
-from kubecustody.store.issuing import IssuedCredential, StoredSigner
+from kubecustody.store.issuing import IssuedCredential, IssuingPlace, StoredSigner
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Transaction
 
@@ -135,8 +135,8 @@ async def update_user_config_expire(_: Custody, unit: Change, caller: Caller, re
 
 async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, request: ClusterInput) -> None:
     """Ask the removal of everything that the caller holds in the cluster, and issue one anew."""
-    cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
-    place = await _find_place(custody, unit.tx, unit.account_id, cluster)
+    place = await _find_place(custody, unit.tx, unit.account_id, request.cluster_id)
+    cluster = place.cluster
     for live in await stored.list_live(unit.tx, unit.account_id, caller.uid, cluster.seq, unit.at):
         await request_removal(unit, cluster, caller.uid, live.credential_no, live.fingerprint)
     await stored.drop_custom_validity(unit.tx, unit.account_id, caller.uid, cluster.seq)
@@ -162,9 +162,8 @@ async def issue_credential(
     """
     public_key = load_certificate_request(request.csr)
     wish = _Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
-    cluster = await get_cluster(unit.tx, unit.account_id, wish.cluster_id)
-    place = await _find_place(custody, unit.tx, unit.account_id, cluster)
-    server = _server_address(cluster, place.details, private=wish.private_address)
+    place = await _find_place(custody, unit.tx, unit.account_id, wish.cluster_id)
+    cluster, server = place.cluster, _server_address(place.stored, private=wish.private_address)
     usable = await _list_usable(unit.tx, unit.account_id, wish.uid, cluster, unit.now)
     life_seconds = await _life_of_wish(custody, unit.tx, unit.account_id, wish, cluster)
     decision = decide_new(
@@ -178,7 +177,7 @@ async def issue_credential(
     await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     return IssueCredentialOutput(
         certificate=given.certificates,
-        config=_render(custody, wish, server, place.details, given),
+        config=_render(custody, wish, server, place.stored, given),
         expiration=format_time(given.not_after),
         fingerprint=given.fingerprint_hex,
     )
@@ -230,11 +229,15 @@ async def get_cluster(tx: Transaction, account_id: str, cluster_id: str) -> Clus
 class _Place(NamedTuple):
     """A cluster in which a kubeconfig can be issued, and by what."""
 
-    cluster: Cluster
-    details: ClusterDetails
+    stored: IssuingPlace
     signer: Signer
     signer_no: int
     sealed_key: bytes
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster itself."""
+        return self.stored.cluster
 
 
 class _Given(NamedTuple):
@@ -259,9 +262,8 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
 
     Raises ClusterNotFound, ClusterStateForbids, TooManyCredentials.
     """
-    cluster = await get_cluster(unit.tx, unit.account_id, wish.cluster_id)
-    place = await _find_place(custody, unit.tx, unit.account_id, cluster)
-    server = _server_address(cluster, place.details, private=wish.private_address)
+    place = await _find_place(custody, unit.tx, unit.account_id, wish.cluster_id)
+    cluster, server = place.cluster, _server_address(place.stored, private=wish.private_address)
     usable = await _list_usable(unit.tx, unit.account_id, wish.uid, cluster, unit.now)
     held = [one.facts for one in usable.values()]
     decision = await _decide(custody, unit.tx, unit.account_id, unit.now, wish, cluster, held)
@@ -282,7 +284,7 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
         subject=f"credential/{given.fingerprint_hex}",
         details={"temporary_minutes": wish.temporary_minutes},
     )
-    return Kubeconfig(_render(custody, wish, server, place.details, given), given.not_after)
+    return Kubeconfig(_render(custody, wish, server, place.stored, given), given.not_after)
 
 
 async def _list_usable(
@@ -331,20 +333,22 @@ def _life_seconds(custody: Custody, custom: tuple[int, int] | None) -> int:
     return custody.settings.validity_days * DAY_SECONDS
 
 
-async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluster: Cluster) -> _Place:
+async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluster_id: str) -> _Place:
+    """Where to issue, and by what. Raises ClusterNotFound, ClusterStateForbids."""
+    found = await stored.find_issuing_place(tx, account_id, cluster_id)
+    if found is None:
+        raise ClusterNotFound(cluster_id)
+    cluster, signer = found.cluster, found.signer
     state = cluster.seen_state or cluster.told_state
     if state not in _USABLE_STATES:
         raise ClusterStateForbids(cluster.cluster_id, f"it is {state}.")
-    details = await find_cluster_details(tx, account_id, cluster.seq)
-    signer = await stored.find_signer(tx, account_id, cluster.seq)
-    if details is None or signer is None or signer.kind != "ca" or signer.to_at is not None:
+    if signer is None or signer.kind != "ca" or signer.to_at is not None:
         raise ClusterStateForbids(
             cluster.cluster_id,
             "nothing issues certificates for it. `kubecustody admin clusters signer` gives it a CA.",
         )
-    return _Place(
-        cluster, details, _load_signer(custody, account_id, cluster, signer), signer.signer_no, signer.sealed_key or b""
-    )
+    ready = _load_signer(custody, account_id, cluster, signer)
+    return _Place(found, ready, signer.signer_no, signer.sealed_key or b"")
 
 
 def _load_signer(custody: Custody, account_id: str, cluster: Cluster, signer: StoredSigner) -> Signer:
@@ -360,8 +364,9 @@ def _load_signer(custody: Custody, account_id: str, cluster: Cluster, signer: St
     return remembered
 
 
-def _server_address(cluster: Cluster, details: ClusterDetails, *, private: bool) -> str:
-    address = details.private_endpoint if private else details.public_endpoint
+def _server_address(place: IssuingPlace, *, private: bool) -> str:
+    cluster = place.cluster
+    address = place.private_endpoint if private else place.public_endpoint
     if not address:
         kind = "intranet" if private else "public"
         option = "--private-endpoint" if private else "--public-endpoint"
@@ -394,7 +399,7 @@ async def _issue(
         key=public_key or KeyType(custody.settings.certificate_key_type),
         random_bytes=custody.random_bytes,
     )
-    verdict = await _judge_signer(unit.tx, unit.account_id, place)
+    verdict = _judge_signer(place)
     if not verdict.vouched or verdict.chain_ends_at is None:
         # It would be Unknown at once, count for no limit, and be made anew at each call.
         raise ClusterStateForbids(
@@ -444,13 +449,12 @@ async def _issue(
     return _Given(made.der, made.fingerprint.hex(), made.not_after, key)
 
 
-async def _judge_signer(tx: Transaction, account_id: str, place: _Place) -> Verdict:
+def _judge_signer(place: _Place) -> Verdict:
     """What the cluster says of what the signer issues; chain_ends_at is that of the CAs above it.
 
     All that one signer issues has one profile, so one certificate of it, which is thrown away, stands for all.
     """
-    bundle = await find_trust_bundle(tx, account_id, place.cluster.seq, place.cluster.trust_epoch)
-    client_ca = bundle.client_ca if bundle is not None else ""
+    client_ca = place.stored.client_ca
     verdict = _VERDICTS.get((place.sealed_key, client_ca))
     if verdict is None:
         sample = issue_client_certificate(
@@ -472,17 +476,17 @@ async def _open_kept(custody: Custody, unit: Change, one: IssuedCredential) -> _
     return _Given(kept.chain, one.fingerprint.hex(), one.facts.not_after, key)
 
 
-def _render(custody: Custody, wish: _Wish, server: str, details: ClusterDetails, given: _Given) -> str:
+def _render(custody: Custody, wish: _Wish, server: str, place: IssuingPlace, given: _Given) -> str:
     return render_kubeconfig(
         KubeconfigParts(
             uid=wish.uid,
             cluster_id=wish.cluster_id,
             server=server,
-            server_ca=details.server_ca.encode() if details.server_ca else None,
+            server_ca=place.server_ca.encode() if place.server_ca else None,
             certificate=given.certificates.encode(),
             private_key=given.private_key,
-            tls_server_name=details.tls_server_name,
-            proxy_url=details.proxy_url,
+            tls_server_name=place.tls_server_name,
+            proxy_url=place.proxy_url,
         ),
         NameStyle(custody.settings.kubeconfig_names),
     )

@@ -3,7 +3,7 @@
 Each decision is made by `custody.authorisation`, as the server makes it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from typing import NamedTuple
 
@@ -20,25 +20,29 @@ from kubecustody.catalogue.policies import builtin_policies
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
 from kubecustody.core.errors import OperatorError
-from kubecustody.core.names import PrincipalKind, fold_name
-from kubecustody.core.policy import Decision, ExplainedCondition, Explanation
+from kubecustody.core.names import PrincipalKind
+from kubecustody.core.policy import Decision, ExplainedCondition, Explanation, NamedPolicy
 from kubecustody.core.policy_documents import parse_policy
 from kubecustody.custody.authentication import Caller, Origin
-from kubecustody.custody.authorisation import SESSION_POLICY, MinutesOf, Request, explain_decision, resource_of
+from kubecustody.custody.authorisation import (
+    SESSION_POLICY,
+    MinutesOf,
+    Request,
+    explain_by,
+    load_policies,
+    resource_of,
+)
 from kubecustody.custody.clusters import get_cluster
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.issuing import find_validity_minutes
 from kubecustody.custody.principals import get_named
 from kubecustody.custody.session_tokens import Session
 from kubecustody.custody.sessions import MOST_POLICY_CHARACTERS
-from kubecustody.store.callers import AttachedPolicy, find_session_holder
-from kubecustody.store.statements import Statement
-from kubecustody.store.transactions import Row, Transaction, Value
+from kubecustody.custody.tasks import CLEAN_IN_ONE
+from kubecustody.store.callers import find_session_holder
+from kubecustody.store.transactions import Transaction
 
 _WITH_VALIDITY = (UserKubeconfigInput, SubaccountKubeconfigInput, IssueCredentialInput, ClusterInput, ExpireInput)
-
-# As `custody.tasks` judges each cluster of the call.
-_CLEAN_IN_ONE = CLEAN_USER_PERMISSIONS.folded_actions | CLEAN_CLUSTER_USER_PERMISSIONS.folded_actions
 
 
 class Call(NamedTuple):
@@ -143,7 +147,8 @@ async def ask_of_user(custody: Custody, account_id: str, who: str, call: Call) -
                 return call.minutes
             return await find_validity_minutes(custody, tx, caller, _shape_of(call, cluster_id), call.at)
 
-        answer = await _ask(tx, caller, call, cluster_id, minutes)
+        policies = await load_policies(tx, account_id, caller.uid)
+        answer = await _ask(policies, caller, call, cluster_id, minutes)
         return answer._replace(disabled=disabled)
 
     return await custody.store.read(work)
@@ -165,7 +170,7 @@ async def ask_of_policies(somebody: Somebody, policies: Sequence[GivenPolicy], c
             raise _minutes_missing("and without a store there is no other way to know it")
         return call.minutes
 
-    return await _ask(_OnlyPolicies(policies), caller, call, call.cluster or "", minutes)
+    return await _ask([_named(policy) for policy in policies], caller, call, call.cluster or "", minutes)
 
 
 async def _caller_of(tx: Transaction, account_id: str, who: str, call: Call) -> tuple[Caller, bool]:
@@ -182,7 +187,7 @@ async def _caller_of(tx: Transaction, account_id: str, who: str, call: Call) -> 
 
 
 def _make_caller(account_id: str, uid: str, kind: str, region_id: str, call: Call, *, delegated: bool) -> Caller:
-    session = None
+    session = Session(account_id, uid, "asked", "", "", 0, 0, call.session_policy) if call.session_policy else None
     return Caller(
         account_id=account_id,
         uid=uid,
@@ -214,7 +219,9 @@ def _minutes_missing(why: str) -> OperatorError:
     return OperatorError(f"A policy asks for cs:KubeConfigDurationMinutes, {why}; say the minutes.")
 
 
-async def _ask(tx: Transaction, caller: Caller, call: Call, cluster_id: str, minutes: MinutesOf) -> Answer:
+async def _ask(
+    policies: Sequence[NamedPolicy], caller: Caller, call: Call, cluster_id: str, minutes: MinutesOf
+) -> Answer:
     operation = call.operation
     if caller.kind == PrincipalKind.ACCOUNT:
         return Answer(caller, operation, ())
@@ -223,19 +230,19 @@ async def _ask(tx: Transaction, caller: Caller, call: Call, cluster_id: str, min
     requests = [Request(operation, resource, call.at, known)]
     if operation is CLEAN_USER_PERMISSIONS and cluster_id:
         in_cluster = ONE_CLUSTER.format(region_id=caller.region_id, account_id=caller.account_id, ClusterId=cluster_id)
-        requests.append(Request(operation, in_cluster, call.at, actions=_CLEAN_IN_ONE))
+        requests.append(Request(operation, in_cluster, call.at, actions=CLEAN_IN_ONE))
     further = operation.delegation_needs if caller.delegated_admin else ()
     needs = [Request(operation, resource, call.at, known, frozenset({name.lower()})) for name in further]
     return Answer(
         caller,
         operation,
-        tuple([await _step(tx, caller, request) for request in requests]),
-        tuple([await _step(tx, caller, request) for request in needs]),
+        tuple([await _step(policies, caller, request) for request in requests]),
+        tuple([await _step(policies, caller, request) for request in needs]),
     )
 
 
-async def _step(tx: Transaction, caller: Caller, request: Request) -> Step:
-    own, session, decision = await explain_decision(tx, caller, request)
+async def _step(policies: Sequence[NamedPolicy], caller: Caller, request: Request) -> Step:
+    own, session, decision = await explain_by(policies, caller, request)
     names = _names_of(request)
     narrowing = None if session is None else _spelled(session, names)
     return Step(names, request.resource, _spelled(own, names), narrowing, decision)
@@ -258,32 +265,13 @@ def _names_of(request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name for name in written if name.lower() in wanted))
 
 
-class _OnlyPolicies:
-    """A snapshot in which nothing is but these policies, attached to whoever is asked about."""
-
-    def __init__(self, policies: Iterable[GivenPolicy]) -> None:
-        self._attached = [_attached(policy) for policy in policies]
-
-    async def fetch_one(self, statement: Statement, *arguments: Value) -> Row | None:
-        return None
-
-    async def fetch_all(self, statement: Statement, *arguments: Value) -> list[Row]:
-        return [tuple(policy) for policy in self._attached]
-
-    async def execute(self, statement: Statement, *arguments: Value) -> int:
-        return 0
-
-    async def execute_many(self, statement: Statement, rows: Iterable[tuple[Value, ...]]) -> None:
-        return None
-
-
-def _attached(policy: GivenPolicy) -> AttachedPolicy:
+def _named(policy: GivenPolicy) -> NamedPolicy:
     if policy.document is not None:
-        return AttachedPolicy("Custom", fold_name(policy.name), policy.name, policy.document)
-    name = policy.name.lower()
-    if name not in builtin_policies():
+        return NamedPolicy(policy.name, parse_policy(policy.document))
+    builtin = builtin_policies().get(policy.name.lower())
+    if builtin is None:
         raise OperatorError(f"There is no built-in policy {policy.name!r}.")
-    return AttachedPolicy("System", name, None, None)
+    return builtin
 
 
 # --- telling

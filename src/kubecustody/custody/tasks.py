@@ -47,7 +47,6 @@ from kubecustody.custody.authorisation import Request, decide, denial
 from kubecustody.custody.changes import Author, Change, change_within
 from kubecustody.custody.cleaning import check_may_be_cleaned, clean
 from kubecustody.custody.installation import Custody
-from kubecustody.custody.issuing import get_cluster
 from kubecustody.custody.session_tokens import Session
 from kubecustody.store import tasks as stored
 from kubecustody.store.callers import find_key_holder, find_session_holder
@@ -61,7 +60,7 @@ LEASE_SECONDS = 30
 _LOOKED_AT = 100
 
 # One operation over many clusters must not pass what stands against the same act in one of them.
-_CLEAN_IN_ONE = CLEAN_USER_PERMISSIONS.folded_actions | CLEAN_CLUSTER_USER_PERMISSIONS.folded_actions
+CLEAN_IN_ONE = CLEAN_USER_PERMISSIONS.folded_actions | CLEAN_CLUSTER_USER_PERMISSIONS.folded_actions
 
 
 async def clean_user_permissions(
@@ -78,7 +77,7 @@ async def clean_user_permissions(
     running = await stored.find_running_task(unit.tx, unit.account_id, equal)
     if running is not None:
         return CleanUserPermissionsOutput(running)
-    results = await _first_results(unit, caller, await _clusters(unit, request))
+    results = await _first_results(unit, caller, await _clusters(unit, caller, request))
     if results and not request.force:
         raise AuditNotReadable(results[0].cluster_id)
     task = Task(
@@ -101,12 +100,15 @@ async def clean_user_permissions(
     return CleanUserPermissionsOutput(task.task_id)
 
 
-async def _clusters(unit: Change, request: CleanUserPermissionsInput) -> list[tuple[int, str]]:
+async def _clusters(unit: Change, caller: Caller, request: CleanUserPermissionsInput) -> list[tuple[int, str]]:
+    """Seq and id of each cluster. Who may not clean in one is not told that it does not exist."""
     if request.cluster_ids is None:
         return await stored.list_clusters_of_live(unit.tx, unit.account_id, request.uid, unit.at)
     found = {}
     for cluster_id in request.cluster_ids:
-        cluster = await get_cluster(unit.tx, unit.account_id, cluster_id)
+        cluster = await find_cluster(unit.tx, unit.account_id, cluster_id)
+        if cluster is None:
+            raise await _judge(unit.tx, caller, cluster_id, unit.now) or ClusterNotFound(cluster_id)
         found[cluster.seq] = cluster.cluster_id
     return sorted(found.items())
 
@@ -135,7 +137,7 @@ async def _judge(tx: Transaction, caller: Caller, cluster_id: str, now: float) -
     if caller.kind == PrincipalKind.ACCOUNT:
         return None
     resource = ONE_CLUSTER.format(region_id=caller.region_id, account_id=caller.account_id, ClusterId=cluster_id)
-    request = Request(CLEAN_USER_PERMISSIONS, resource, now, actions=_CLEAN_IN_ONE)
+    request = Request(CLEAN_USER_PERMISSIONS, resource, now, actions=CLEAN_IN_ONE)
     decision = await decide(tx, caller, request)
     return None if decision.allowed else denial(caller, request, decision)
 

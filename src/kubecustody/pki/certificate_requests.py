@@ -15,20 +15,21 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Public
 
 MOST_CHARACTERS = 16_384
 _SHORTEST_RSA, _LONGEST_RSA = 2048, 4096
-_BEGIN = "-----BEGIN CERTIFICATE REQUEST-----"
+_BEGIN, _END = "-----BEGIN CERTIFICATE REQUEST-----", "-----END CERTIFICATE REQUEST-----"
 
 
 def load_certificate_request(text: str) -> PublicKey:
     """The key that the sender of a request (PEM) proves to hold. Raises CertificateRequestRefused."""
     if len(text) > MOST_CHARACTERS:
         raise CertificateRequestRefused(f"it has more than {MOST_CHARACTERS} characters.")
-    if text.count("-----BEGIN ") != 1 or not text.strip().startswith(_BEGIN):
-        raise CertificateRequestRefused(f"it must be one PEM block, beginning with {_BEGIN}.")
+    block = text.strip()
+    if block.count("-----BEGIN ") != 1 or not (block.startswith(_BEGIN) and block.endswith(_END)):
+        raise CertificateRequestRefused(f"it must be one PEM block, from {_BEGIN} to {_END}.")
     try:
-        request = x509.load_pem_x509_csr(text.strip().encode("ascii"))
+        request = x509.load_pem_x509_csr(block.encode("ascii"))
         key = request.public_key()
         holds = request.is_signature_valid
-    except (ValueError, UnicodeEncodeError, UnsupportedAlgorithm, InvalidSignature):
+    except (ValueError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion):
         raise CertificateRequestRefused("it is not a well-formed PKCS#10 request of a known algorithm.") from None
     _check_key(key)
     if not holds:

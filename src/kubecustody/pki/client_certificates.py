@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from kubecustody.core.errors import OperatorError
+from kubecustody.core.times import format_time
 from kubecustody.pki.certificate_requests import PublicKey
 from kubecustody.pki.certificates import (
     Certificate,
@@ -49,7 +50,8 @@ _CLIENT_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 _NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 _LEAF_USAGE = leaf_usage()
 _COMMON_NAME = encode(OBJECT_IDENTIFIER, bytes((0x55, 0x04, 0x03)))  # 2.5.4.3
-_FIRST_GENERALIZED_YEAR = 2050
+_FIRST_GENERALIZED = 2_524_608_000  # 2050-01-01
+_NO_PUNCTUATION = str.maketrans("", "", "-:T")
 
 
 class KeyType(StrEnum):
@@ -89,16 +91,12 @@ class IssuedCertificate(NamedTuple):
     """A certificate that was just made, and its key as PEM where that was made too. Times in unix seconds."""
 
     der: bytes
+    fingerprint: bytes
     common_name: str
     serial: str
     not_before: int
     not_after: int
     private_key: bytes | None
-
-    @property
-    def fingerprint(self) -> bytes:
-        """SHA-256 of the DER certificate."""
-        return sha256(self.der).digest()
 
     @property
     def certificate(self) -> Certificate:
@@ -194,8 +192,10 @@ def issue_client_certificate(
         template.extensions,
     )
     signature = encode(BIT_STRING, b"\0", _sign(signer.key, to_be_signed))
+    der = encode(SEQUENCE, to_be_signed, template.algorithm, signature)
     return IssuedCertificate(
-        encode(SEQUENCE, to_be_signed, template.algorithm, signature),
+        der,
+        sha256(der).digest(),
         common_name,
         f"{serial:x}",
         not_before,
@@ -219,10 +219,10 @@ def _encode_common_name(common_name: str) -> bytes:
 
 def _encode_time(at: int) -> bytes:
     """A time as RFC 5280 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime from then on."""
-    when = moment(at)
-    if when.year < _FIRST_GENERALIZED_YEAR:
-        return encode(UTC_TIME, when.strftime("%y%m%d%H%M%SZ").encode())
-    return encode(GENERALIZED_TIME, when.strftime("%Y%m%d%H%M%SZ").encode())
+    text = format_time(at).translate(_NO_PUNCTUATION)  # YYYYMMDDhhmmssZ
+    if at < _FIRST_GENERALIZED:
+        return encode(UTC_TIME, text[2:].encode())
+    return encode(GENERALIZED_TIME, text.encode())
 
 
 def format_private_key(key: PrivateKey) -> bytes:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from kubecustody.core.issuing import Held
 from kubecustody.core.states import Holding
 from kubecustody.store.credentials import NewCredential, add_credential, add_private_key
+from kubecustody.store.fleet import Cluster
 from kubecustody.store.statements import statement
 from kubecustody.store.transactions import Transaction
 
@@ -26,6 +27,19 @@ class IssuedCredential(NamedTuple):
     vouched_until: int | None
     trust_epoch: int
     fingerprint: bytes
+
+
+class IssuingPlace(NamedTuple):
+    """A cluster with what issues for it. signer is None where it never had one; client_ca is "" where none is known."""
+
+    cluster: Cluster
+    server_ca: str | None
+    public_endpoint: str | None
+    private_endpoint: str | None
+    tls_server_name: str | None
+    proxy_url: str | None
+    signer: StoredSigner | None
+    client_ca: str
 
 
 class LiveCredential(NamedTuple):
@@ -61,6 +75,7 @@ _END_SIGNERS = statement("end_signers")
 _FIND_SIGNER = statement("find_newest_signer")
 _LIST_SEALED_SIGNERS = statement("list_sealed_signer_keys")
 _SET_SEALED_SIGNER = statement("set_sealed_signer_key")
+_FIND_PLACE = statement("find_issuing_place")
 _LIST_CURRENT = statement("list_current_issued")
 _LIST_LIVE = statement("list_live_of")
 _FIND_KEY = statement("find_private_key")
@@ -92,6 +107,15 @@ async def find_signer(tx: Transaction, account_id: str, cluster_seq: int) -> Sto
     """The newest signer of a cluster."""
     row = await tx.fetch_one(_FIND_SIGNER, account_id, cluster_seq)
     return StoredSigner._make(row) if row is not None else None
+
+
+async def find_issuing_place(tx: Transaction, account_id: str, cluster_id: str) -> IssuingPlace | None:
+    """The cluster of this id with what issues for it."""
+    row = await tx.fetch_one(_FIND_PLACE, account_id, cluster_id)
+    if row is None:
+        return None
+    signer = None if row[12] is None else StoredSigner._make(row[12:17])
+    return IssuingPlace._make((Cluster._make(row[:7]), *row[7:12], signer, row[17] or ""))
 
 
 async def list_sealed_signers(tx: Transaction, account_id: str) -> list[tuple[int, int, bytes]]:

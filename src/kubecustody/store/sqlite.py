@@ -164,10 +164,7 @@ class SQLiteStore:
                 _run_batch(connection, batch)
             except BaseException as error:
                 _fail(batch, error)
-            for done in batch:
-                # A loop that was closed meanwhile has nobody left who waits.
-                with contextlib.suppress(RuntimeError):
-                    done.loop.call_soon_threadsafe(done.resolve)
+            _tell(batch)
             if ended:
                 break
         if connection is not None:
@@ -189,21 +186,37 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
     try:
         transaction = SQLiteTransaction(connection)
         for job in batch:
-            connection.execute("SAVEPOINT job")
+            if len(batch) > 1:
+                connection.execute("SAVEPOINT job")
             try:
                 job.result = _drive(cast("Coroutine[Any, Any, Any]", job.work(transaction)))
             except BaseException as error:
                 job.error = error
                 # A full disk may end the transaction by itself, and with it the work of everybody who shares it.
-                if not connection.in_transaction:
+                if len(batch) == 1 or not connection.in_transaction:
                     raise
                 connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
+            if len(batch) > 1:
+                connection.execute("RELEASE job")
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _tell(batch: list[_Job]) -> None:
+    """Hand every result to the loop that waits for it: one wake-up for those of one loop."""
+    for loop in {job.loop for job in batch}:
+        done = [job for job in batch if job.loop is loop]
+        # A loop that was closed meanwhile has nobody left who waits.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(_resolve, done)
+
+
+def _resolve(batch: list[_Job]) -> None:
+    for job in batch:
+        job.resolve()
 
 
 def _fail(batch: list[_Job], error: BaseException) -> None:
@@ -237,6 +250,8 @@ def connect(path: Path, *, busy_timeout_ms: int) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
         connection.execute("PRAGMA trusted_schema = OFF")
+        # 16 MiB: pages that are written again and again go into the database once for so many changes.
+        connection.execute("PRAGMA wal_autocheckpoint = 4096")
     except sqlite3.Error as error:
         raise translate(error) from error
     return connection

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kubecustody.cli.expectations import read_policy_file
 from kubecustody.cli.machine import Machine, pass_machine, reason_option
 from kubecustody.cli.output import (
     check_can_tell_secret,
@@ -140,7 +141,7 @@ def session_command(
 ) -> None:
     """Begin a session of ROLE: a temporary access key with its security token."""
     check_can_tell_secret(out)
-    policy = policy_file.read_text("utf-8") if policy_file else ""
+    policy = read_policy_file(policy_file) if policy_file else ""
     begun = machine.change(sessions.begin_session, role, name=name, seconds=duration, policy=policy, reason=reason)
     tell_secret(
         {
