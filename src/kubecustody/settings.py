@@ -144,6 +144,21 @@ TABLE: tuple[Setting, ...] = (
         values=("on", "reads", "off"),
     ),
     Setting(
+        "cluster_networks",
+        str,
+        "",
+        "Networks in which clusters are reached, comma-separated (10.0.0.0/8); nothing else is then connected to. "
+        "Loopback and link-local addresses only where they are named. Default: every other address.",
+    ),
+    Setting(
+        "observe_every_seconds",
+        float,
+        "60",
+        "How often each cluster that can be reached is looked at; 0: only when asked.",
+        "seconds",
+        0,
+    ),
+    Setting(
         "validity_days",
         int,
         "90",
@@ -210,6 +225,8 @@ class Settings:
     failed_signature_burst: int
     nonce_slots: int
     legacy_signatures: str
+    cluster_networks: str
+    observe_every_seconds: float
     validity_days: int
     certificate_key_type: str
     keep_private_keys: str
@@ -245,7 +262,16 @@ class Settings:
     @property
     def proxies(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The networks of declared proxies."""
-        return tuple(ip_network(part.strip()) for part in self.trusted_proxies.split(",") if part.strip())
+        return _networks(self.trusted_proxies)
+
+    @property
+    def networks_of_clusters(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        """The networks in which clusters are reached; none: all but loopback and link-local."""
+        return _networks(self.cluster_networks)
+
+
+def _networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def load_settings(environment: Mapping[str, str] = os.environ, overrides: Mapping[str, str] | None = None) -> Settings:
@@ -333,11 +359,12 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
     url = urlsplit(values["public_url"])
     if url.scheme not in ("http", "https") or not url.hostname or url.path:
         faults.append(f"public_url is {values['public_url']!r}; it must be https://HOST[:PORT], without a path.")
-    for part in filter(None, (part.strip() for part in values["trusted_proxies"].split(","))):
-        try:
-            ip_network(part)
-        except ValueError:
-            faults.append(f"trusted_proxies has {part!r}; each must be an address or a network such as 10.1.0.0/16.")
+    for name in ("trusted_proxies", "cluster_networks"):
+        for part in filter(None, (part.strip() for part in values[name].split(","))):
+            try:
+                ip_network(part)
+            except ValueError:
+                faults.append(f"{name} has {part!r}; each must be an address or a network such as 10.1.0.0/16.")
     if not faults and values["tls"] == "off" and not values["trusted_proxies"]:
         host, _ = split_address("listen", values["listen"])
         if not is_loopback(host):

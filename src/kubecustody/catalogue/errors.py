@@ -142,6 +142,13 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Use the task_id that the operation answered.",
     ),
     ErrorDefinition(
+        "ErrorClusterNotUsable",
+        400,
+        "The cluster cannot be registered: {reason}",
+        "The cluster does not answer this server, is not who it should be, or is registered already.",
+        "Do what the message says, and register it again; with DryRun=true only the report is given.",
+    ),
+    ErrorDefinition(
         "ErrorTooManyClusters",
         400,
         "There are {count} clusters, and this operation answers {limit} at most. DescribeClustersV1 answers them page "

@@ -4,6 +4,8 @@ from kubecustody.catalogue.account import ACCOUNT_OPERATIONS
 from kubecustody.catalogue.clusters import CLUSTER_OPERATIONS
 from kubecustody.catalogue.kubeconfigs import KUBECONFIG_OPERATIONS
 from kubecustody.catalogue.model import Operation
+from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
+from kubecustody.catalogue.registering import REGISTERING_OPERATIONS
 from kubecustody.catalogue.states import LIST_CLUSTER_KUBECONFIG_STATES, LIST_USER_KUBECONFIG_STATES
 from kubecustody.catalogue.tasks import TASK_OPERATIONS
 
@@ -11,9 +13,11 @@ OPERATIONS: tuple[Operation, ...] = (
     LIST_USER_KUBECONFIG_STATES,
     LIST_CLUSTER_KUBECONFIG_STATES,
     *KUBECONFIG_OPERATIONS,
+    *PERMISSION_OPERATIONS,
     *TASK_OPERATIONS,
     *CLUSTER_OPERATIONS,
     *ACCOUNT_OPERATIONS,
+    *REGISTERING_OPERATIONS,
 )
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import UNSET, UnsetType
 
-__all__ = ["UNSET", "Kind", "Location", "Member", "MemberInfo", "Shape", "UnsetType", "members_of"]
+__all__ = ["UNSET", "Kind", "Location", "Member", "MemberInfo", "Shape", "UnsetType", "find_whole", "members_of"]
 
 
 class Shape(msgspec.Struct, gc=False):
@@ -47,7 +47,8 @@ class Member:
 
     minimum and maximum bound an integer, both included; values names each enum value and what it means;
     may_be_empty: an empty path segment is a value; most: of a list, how many, and of a text, how many characters it
-    may have; ours: the provider does not have it.
+    may have; whole: the body is the value of this member itself, without an object around it; ours: the provider does
+    not have it.
     """
 
     doc: str
@@ -59,6 +60,7 @@ class Member:
     values: Mapping[str, str] | None = None
     may_be_empty: bool = False
     most: int | None = None
+    whole: bool = False
     ours: bool = False
 
 
@@ -82,6 +84,16 @@ def members_of(shape: type[Shape]) -> tuple[MemberInfo, ...]:
     hints = get_type_hints(shape, include_extras=True)
     fields = {field.name: field for field in msgspec.structs.fields(shape)}
     return tuple(_info(shape, fields[name], hints[name]) for name in shape.__struct_fields__)
+
+
+@cache
+def find_whole(shape: type[Shape]) -> MemberInfo | None:
+    """The member that is the whole body. TypeError where another member is to be in the body with it."""
+    in_body = [member for member in members_of(shape) if member.about.location is Location.BODY]
+    whole = next((member for member in in_body if member.about.whole), None)
+    if whole is not None and len(in_body) > 1:
+        raise TypeError(f"{shape.__name__}.{whole.name} is the whole body, and there are others in it")
+    return whole
 
 
 def _info(shape: type[Shape], field: msgspec.structs.FieldInfo, hint: Any) -> MemberInfo:

@@ -52,7 +52,8 @@ def call_command(
         if output == "json":
             print(to_json(reply.body), file=sys.stderr)
         else:
-            note(f"{reply.body.get('Code')} ({reply.status}): {reply.body.get('Message')}")
+            told = reply.body if isinstance(reply.body, dict) else {}
+            note(f"{told.get('Code')} ({reply.status}): {told.get('Message')}")
         sys.exit(1)
     if output == "table":
         _print_lists(reply.body)

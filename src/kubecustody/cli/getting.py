@@ -2,11 +2,14 @@
 
 import os
 import sys
+import tempfile
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 
 import click
 
+from kubecustody.catalogue.clusters import ListedCluster
 from kubecustody.cli.output import check_can_tell_secret, note, printable
 from kubecustody.cli.remote import remote_options
 from kubecustody.client import ApiError, Client, Endpoint
@@ -16,7 +19,7 @@ from kubecustody.kubeconfig.rendering import add_private_key
 from kubecustody.pki.certificate_requests import make_certificate_request
 from kubecustody.pki.client_certificates import KeyType, format_private_key, make_key
 
-_NAMESAKES = 100
+_PAGE_SIZE = 100
 _STANDARD_OUTPUT = Path("-")
 
 
@@ -67,7 +70,10 @@ def get_kubeconfig_command(
     """
     _check_options(out, target, merge=merge, dry_run=dry_run, local_key=local_key)
     place = _merge_target(target) if merge else out
-    existing = read_existing(place) if merge and place else ""  # before anything is issued
+    # Before anything is issued: what can be seen now need not lose a key then.
+    existing = read_existing(place) if merge and place else ""
+    if place and place != _STANDARD_OUTPUT and not dry_run:
+        _check_folder(place)
     try:
         with Client(endpoint) as client:
             cluster_id = _find_cluster(client, cluster)
@@ -75,14 +81,14 @@ def get_kubeconfig_command(
                 client, cluster_id, local_key=local_key, private_address=private_address, minutes=minutes
             )
     except ApiError as error:
-        note(printable(str(error)))
+        note(str(error))
         sys.exit(1)
     if merge and place:
         _merge(place, existing, text, dry_run=dry_run)
     else:
         _write(place, text)
     if not dry_run:
-        note(f"It is valid until {printable(expiration)}.")
+        note(f"It is valid until {expiration}.")
 
 
 def _check_options(out: Path | None, target: Path | None, *, merge: bool, dry_run: bool, local_key: bool) -> None:
@@ -92,29 +98,56 @@ def _check_options(out: Path | None, target: Path | None, *, merge: bool, dry_ru
         raise OperatorError("--dry-run and --kubeconfig go with --merge.")
     if dry_run and local_key:
         raise OperatorError("--dry-run with --local-key would have a certificate issued whose key is thrown away.")
-    if not merge and out != _STANDARD_OUTPUT and not (out and out.exists()):
+    if not merge and out is None:
         check_can_tell_secret(out)
 
 
+def _check_folder(place: Path) -> None:
+    """Raise OperatorError where the file could not be written."""
+    target = place.resolve()
+    above = next(path for path in target.parents if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=above):
+            pass
+    except OSError as error:
+        raise OperatorError(f"{place} cannot be written: {above}: {error.strerror}. Name another file.") from error
+
+
 def _merge_target(target: Path | None) -> Path:
+    """Where kubectl would write it: of several files the first that there is, else the last.
+
+    kubernetes.io/docs/reference/kubectl/generated/kubectl_config, read 2026-11-24.
+    """
     if target is not None:
         return target
-    named = next(filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep)), None)
-    return Path(named) if named else Path.home() / ".kube" / "config"
+    named = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+    if not named:
+        return Path.home() / ".kube" / "config"
+    return next((path for path in named if path.exists()), named[-1])
 
 
 def _find_cluster(client: Client, cluster: str) -> str:
     """The id of the cluster of this name; what is no name that the caller may see is taken for an id."""
     try:
-        page = client.describe_clusters_v1(name=cluster, page_size=_NAMESAKES)
+        alive = [one.cluster_id for one in _list_clusters(client, cluster) if one.name == cluster]
     except ApiError as error:
         if error.code != "StatusForbidden":
             raise
         return cluster
-    alive = [one.cluster_id for one in page.clusters if one.name == cluster and one.state != "deleted"]
     if len(alive) > 1:
         raise OperatorError(f"Several clusters are called {cluster}; say which by its id: {', '.join(alive)}.")
     return alive[0] if alive else cluster
+
+
+def _list_clusters(client: Client, part: str) -> list[ListedCluster]:
+    """Every cluster that is not deleted and has this in its name."""
+    found: list[ListedCluster] = []
+    for number in count(1):
+        page = client.describe_clusters_v1(name=part, page_number=number, page_size=_PAGE_SIZE)
+        found += (one for one in page.clusters if one.state != "deleted")
+        if len(page.clusters) < _PAGE_SIZE:
+            break
+    return found
 
 
 def _fetch(
@@ -147,13 +180,13 @@ def _merge(target: Path, existing: str, incoming: str, *, dry_run: bool) -> None
         return
     backup = write_private(target, merged.text, backup=True, now=datetime.now(UTC), expected=existing)
     for change in merged.changes:
-        note(printable(change))
+        note(change)
     note(f"Merged into {target}." + (f" The file before is {backup}." if backup else ""))
 
 
 def _write(out: Path | None, text: str) -> None:
     if out is None or out == _STANDARD_OUTPUT:
-        click.echo(text, nl=False)
+        click.echo(printable(text, keep="\n") if sys.stdout.isatty() else text, nl=False)
         return
     write_private(out, text, backup=True, now=datetime.now(UTC))
     note(f"Wrote {out}.")

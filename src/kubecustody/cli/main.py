@@ -16,6 +16,7 @@ _COMMANDS = {
     "init": ("kubecustody.cli.initialise", "init_command"),
     "serve": ("kubecustody.cli.serving", "serve_command"),
     "settings": ("kubecustody.cli.serving", "settings_command"),
+    "clusters": ("kubecustody.cli.fleet", "clusters_group"),
     "get": ("kubecustody.cli.getting", "get_group"),
     "call": ("kubecustody.cli.calling", "call_command"),
     "demo": ("kubecustody.cli.demo", "demo_command"),

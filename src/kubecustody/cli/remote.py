@@ -42,11 +42,14 @@ def _endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoi
     from_file = _read_key_file(key_file) if key_file else {}
     if key_file and ID_VARIABLE not in from_file:
         raise OperatorError(f"{key_file} has no line {ID_VARIABLE}=...; is it a file that `init` or `keys add` wrote?")
-    given = {**os.environ, **from_file}
+    # A key, its secret and its token belong together: never one from the file and another from the environment.
+    given = from_file if key_file else os.environ
     missing = [name for name in (ID_VARIABLE, SECRET_VARIABLE) if not given.get(name)]
     if missing:
+        if key_file:
+            raise OperatorError(f"{key_file} has no {' and no '.join(missing)}; it must be as `keys add` wrote it.")
         raise OperatorError(f"No access key: set {' and '.join(missing)}, or name a --key-file.")
-    url = url or given.get(ENDPOINT_VARIABLE)
+    url = url or from_file.get(ENDPOINT_VARIABLE) or os.environ.get(ENDPOINT_VARIABLE)
     if not url:
         raise OperatorError(f"No endpoint: set {ENDPOINT_VARIABLE} (https://HOST:PORT), or say --endpoint.")
     return Endpoint(url, given[ID_VARIABLE], given[SECRET_VARIABLE], ca, given.get(TOKEN_VARIABLE) or None)

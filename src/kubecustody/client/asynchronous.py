@@ -6,8 +6,13 @@ import time
 from types import TracebackType
 from typing import Any
 
-import aiohttp
-from yarl import URL
+try:
+    import aiohttp
+    from yarl import URL
+except ImportError:
+    raise ImportError(
+        "The asynchronous client needs aiohttp: pip install 'kubecustody[async]'. The blocking one needs nothing more."
+    ) from None
 
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import get_operation
@@ -20,6 +25,8 @@ from kubecustody.client.wire import (
     Endpoint,
     Incoming,
     distrusted,
+    no_answer,
+    oversize,
     read_result,
     trust,
     values_of,
@@ -29,7 +36,8 @@ from kubecustody.client.wire import (
 class AsyncClient(AsyncCalls):
     """Calls the API, as many calls at once as there are connections. Each operation is a method.
 
-    Raises ApiError where the server answers an error, CallFailed where no answer came or it cannot be read.
+    timeout_seconds: how long one request may take in all. Raises ApiError where the server answers an error, CallFailed
+    where no answer came or it cannot be read.
     """
 
     def __init__(
@@ -45,7 +53,7 @@ class AsyncClient(AsyncCalls):
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         self._trust = trust(endpoint)
         self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}  # by whether each request has a fresh connection
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -57,9 +65,8 @@ class AsyncClient(AsyncCalls):
 
     async def close(self) -> None:
         """Close the connections that are kept."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        while self._sessions:
+            await self._sessions.popitem()[1].close()
 
     async def call(self, operation: Operation, values: dict[str, Any]) -> Incoming:
         """The answer to a call, an error's too; values by wire name. Raises CallFailed."""
@@ -81,39 +88,60 @@ class AsyncClient(AsyncCalls):
         operation = get_operation(name)
         return read_result(operation, await self.call(operation, values_of(operation, request)))
 
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=self._connections, ssl=True if self._trust is None else self._trust)
-            self._session = aiohttp.ClientSession(
+    def _open(self, *, fresh: bool) -> aiohttp.ClientSession:
+        if fresh not in self._sessions:
+            connector = aiohttp.TCPConnector(
+                limit=self._connections, ssl=True if self._trust is None else self._trust, force_close=fresh
+            )
+            session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._timeout,
                 auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
                 skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
                 trust_env=False,
             )
-        return self._session
+            # By itself it sends GET and DELETE a second time where a connection ends, with the nonce that is spent.
+            session._retry_connection = False
+            self._sessions[fresh] = session
+        return self._sessions[fresh]
 
     async def _send(self, step: Send) -> Incoming | Broken:
         outgoing = step.outgoing
-        headers = dict(outgoing.headers)
-        if step.fresh:
-            headers["connection"] = "close"
         url = URL(self._endpoint.url.rstrip("/") + outgoing.target, encoded=True)
         try:
-            async with self._open().request(
-                outgoing.method, url, headers=headers, data=outgoing.body or None, allow_redirects=False
+            async with self._open(fresh=step.fresh).request(
+                outgoing.method, url, headers=outgoing.headers, data=outgoing.body or None, allow_redirects=False
             ) as response:
-                content = await response.content.read(LARGEST_ANSWER_BYTES)
-                while more := await response.content.read(LARGEST_ANSWER_BYTES - len(content)):
-                    content += more
+                content = await self._read(response)
                 told = {name.lower(): value for name, value in response.headers.items()}
                 return Incoming(response.status, told, content)
         except aiohttp.ClientConnectorCertificateError as error:
             cause = error.certificate_error
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise distrusted(self._endpoint, cause) from error
-            return Broken(False, f"{self._endpoint.url} does not answer ({cause}).")
+            return self._broken(cause, sent=False)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Broken(False, f"{self._endpoint.url} does not answer ({error or type(error).__name__}).")
+            return self._broken(error, sent=False)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return Broken(True, f"{self._endpoint.url} does not answer ({error or type(error).__name__}).")
+            return self._broken(error, sent=True)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        content = bytearray()
+        async for part in response.content.iter_any():
+            content += part
+            if len(content) > LARGEST_ANSWER_BYTES:
+                raise oversize(self._endpoint)
+        return bytes(content)
+
+    def _broken(self, error: Exception, *, sent: bool) -> Broken:
+        match error:
+            case aiohttp.ClientConnectorError():
+                why = str(error.os_error)
+            case aiohttp.ClientPayloadError():
+                why = "the connection ended in the midst of it"
+            case aiohttp.ClientResponseError():  # its text repeats what came
+                why = "what comes is no HTTP"
+            case _:
+                why = str(error) or type(error).__name__
+        return Broken(sent, no_answer(self._endpoint, why))

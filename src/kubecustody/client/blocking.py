@@ -2,9 +2,11 @@
 
 import http.client
 import os
+import select
 import ssl
 import threading
 import time
+from contextlib import closing
 from types import TracebackType
 from typing import Any
 
@@ -12,12 +14,15 @@ from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import get_operation
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.client.calling import Calls
-from kubecustody.client.flow import Broken, Flow, Outcome, Retries, Send, call_flow
+from kubecustody.client.flow import Broken, Outcome, Retries, Send, call_flow
 from kubecustody.client.wire import (
     LARGEST_ANSWER_BYTES,
     Endpoint,
     Incoming,
+    Outgoing,
     distrusted,
+    no_answer,
+    oversize,
     read_result,
     split_endpoint,
     trust,
@@ -33,9 +38,10 @@ def new_nonce() -> str:
 
 
 class Client(Calls):
-    """Calls the API, one call at a time; safe to use from several threads. Each operation is a method.
+    """Calls the API, one request at a time; safe to use from several threads. Each operation is a method.
 
-    Raises ApiError where the server answers an error, CallFailed where no answer came or it cannot be read.
+    timeout_seconds: how long the server may be silent. Raises ApiError where the server answers an error, CallFailed
+    where no answer came or it cannot be read.
     """
 
     def __init__(
@@ -64,14 +70,6 @@ class Client(Calls):
     def call(self, operation: Operation, values: dict[str, Any]) -> Incoming:
         """The answer to a call, an error's too; values by wire name. Raises CallFailed."""
         flow = call_flow(self._endpoint, operation, values, retries=self._retries, clock=time.time, new_nonce=new_nonce)
-        with self._lock:
-            return self._run(flow)
-
-    def _call(self, name: str, request: Shape) -> Any:
-        operation = get_operation(name)
-        return read_result(operation, self.call(operation, values_of(operation, request)))
-
-    def _run(self, flow: Flow) -> Incoming:
         outcome: Outcome = None
         while True:
             try:
@@ -80,39 +78,57 @@ class Client(Calls):
                 answer: Incoming = end.value
                 return answer
             if isinstance(step, Send):
-                outcome = self._send(step)
+                with self._lock:
+                    outcome = self._send(step)
             else:
                 time.sleep(step.seconds)
                 outcome = None
 
-    def _send(self, step: Send) -> Incoming | Broken:
-        if step.fresh:
-            self._drop()
-        sent = False
-        try:
-            connection = self._connect()
-            sent = True
-            outgoing = step.outgoing
-            connection.putrequest(outgoing.method, outgoing.target, skip_host=True, skip_accept_encoding=True)
-            for name, value in outgoing.headers:
-                connection.putheader(name, value)
-            connection.endheaders(outgoing.body or None)
-            response = connection.getresponse()
-            content = response.read(LARGEST_ANSWER_BYTES)
-            headers = {name.lower(): value for name, value in response.getheaders()}
-        except ssl.SSLCertVerificationError as error:
-            self._drop()
-            raise distrusted(self._endpoint, error) from error
-        except (OSError, http.client.HTTPException) as error:
-            self._drop()
-            return Broken(sent, f"{self._endpoint.url} does not answer ({error or type(error).__name__}).")
-        if response.will_close or response.length:
-            self._drop()
-        return Incoming(response.status, headers, content)
+    def _call(self, name: str, request: Shape) -> Any:
+        operation = get_operation(name)
+        return read_result(operation, self.call(operation, values_of(operation, request)))
 
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._kept is not None:
-            return self._kept
+    def _send(self, step: Send) -> Incoming | Broken:
+        try:
+            connection = self._take(fresh=step.fresh)
+        except ssl.SSLCertVerificationError as error:
+            raise distrusted(self._endpoint, error) from error
+        except OSError as error:
+            return self._broken(error, sent=False)
+        try:
+            answer, reusable = self._exchange(connection, step.outgoing)
+            if reusable:
+                self._kept = connection
+            return answer
+        except (OSError, http.client.HTTPException) as error:
+            return self._broken(error, sent=True)
+        finally:
+            if self._kept is not connection:
+                connection.close()
+
+    def _exchange(self, connection: http.client.HTTPConnection, outgoing: Outgoing) -> tuple[Incoming, bool]:
+        """The answer, and whether the connection may carry another request."""
+        connection.putrequest(outgoing.method, outgoing.target, skip_host=True, skip_accept_encoding=True)
+        for name, value in outgoing.headers:
+            connection.putheader(name, value)
+        connection.endheaders(outgoing.body or None)
+        with closing(connection.getresponse()) as response:
+            content = response.read(LARGEST_ANSWER_BYTES + 1)
+            if len(content) > LARGEST_ANSWER_BYTES:
+                raise oversize(self._endpoint)
+            # Nothing is said where less came than was promised, or where the head was cut, its end taken for an end.
+            if response.length or (response.length is None and not response.chunked and not content):
+                raise http.client.IncompleteRead(content)
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Incoming(response.status, headers, content), response.isclosed() and not response.will_close
+
+    def _take(self, *, fresh: bool) -> http.client.HTTPConnection:
+        """The connection that is kept, if it still stands, else a new one."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            if not fresh and _is_silent(kept):
+                return kept
+            kept.close()
         parts = split_endpoint(self._endpoint)
         host, port = parts.hostname or "", parts.port
         connection = (
@@ -120,11 +136,31 @@ class Client(Calls):
             if self._trust is None
             else http.client.HTTPSConnection(host, port, timeout=self._timeout_seconds, context=self._trust)
         )
-        connection.connect()
-        self._kept = connection
+        try:
+            connection.connect()
+        except BaseException:
+            connection.close()
+            raise
         return connection
+
+    def _broken(self, error: OSError | http.client.HTTPException, *, sent: bool) -> Broken:
+        if isinstance(error, OSError):
+            why = str(error) or type(error).__name__
+        else:  # most of their texts repeat what came
+            cut = isinstance(error, http.client.IncompleteRead)
+            why = "the connection ended in the midst of it" if cut else "what comes is no HTTP"
+        return Broken(sent, no_answer(self._endpoint, why))
 
     def _drop(self) -> None:
         if self._kept is not None:
             self._kept.close()
             self._kept = None
+
+
+def _is_silent(connection: http.client.HTTPConnection) -> bool:
+    """Whether nothing came on an idle connection; else the server has closed it, or speaks out of turn."""
+    if connection.sock is None:
+        return False
+    poll = select.poll()
+    poll.register(connection.sock, select.POLLIN)
+    return not poll.poll(0)

@@ -33,6 +33,16 @@ from kubecustody.catalogue.kubeconfigs import (
     SubaccountKubeconfigInput,
     UserKubeconfigInput,
 )
+from kubecustody.catalogue.permissions import (
+    ChangedPermission,
+    DescribeUserClusterNamespacesInput,
+    DescribeUserPermissionInput,
+    GrantedPermission,
+    GrantPermissionsInput,
+    UpdateUserPermissionsInput,
+    UserPermission,
+)
+from kubecustody.catalogue.registering import ClusterReportOutput, RegisterClusterInput, TestClusterInput
 from kubecustody.catalogue.states import (
     ListClusterKubeconfigStatesInput,
     ListClusterKubeconfigStatesOutput,
@@ -173,6 +183,25 @@ class Calls:
                     temporary_duration_minutes=temporary_duration_minutes,
                 ),
             ),
+        )
+
+    def grant_permissions(self, uid: str, body: list[GrantedPermission]) -> None:
+        """Replace all permissions of a RAM user or role."""
+        self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body))
+
+    def update_user_permissions(self, uid: str, body: list[ChangedPermission], *, mode: str = "apply") -> None:
+        """Replace, add or take away permissions of a RAM user or role."""
+        self._call("UpdateUserPermissions", UpdateUserPermissionsInput(uid=uid, body=body, mode=mode))
+
+    def describe_user_permission(self, uid: str) -> list[UserPermission]:
+        """Query the permissions of a RAM user or role."""
+        return cast("list[UserPermission]", self._call("DescribeUserPermission", DescribeUserPermissionInput(uid=uid)))
+
+    def describe_user_cluster_namespaces(self, cluster_id: str) -> list[str]:
+        """Query the namespaces of a cluster in which the caller is permitted something."""
+        return cast(
+            "list[str]",
+            self._call("DescribeUserClusterNamespaces", DescribeUserClusterNamespacesInput(cluster_id=cluster_id)),
         )
 
     def clean_user_permissions(
@@ -319,6 +348,40 @@ class Calls:
         """Check whether service roles are granted."""
         return cast("CheckServiceRoleOutput", self._call("CheckServiceRole", CheckServiceRoleInput(roles=roles)))
 
+    def register_cluster(
+        self,
+        kubeconfig: str,
+        name: str,
+        *,
+        context: str = "",
+        region_id: str = "",
+        public_endpoint: str = "",
+        private_endpoint: str = "",
+        declared_api_servers: int | None = None,
+        dry_run: bool = False,
+    ) -> ClusterReportOutput:
+        """Register a cluster that this server can reach."""
+        return cast(
+            "ClusterReportOutput",
+            self._call(
+                "RegisterCluster",
+                RegisterClusterInput(
+                    kubeconfig=kubeconfig,
+                    name=name,
+                    context=context,
+                    region_id=region_id,
+                    public_endpoint=public_endpoint,
+                    private_endpoint=private_endpoint,
+                    declared_api_servers=declared_api_servers,
+                    dry_run=dry_run,
+                ),
+            ),
+        )
+
+    def test_cluster(self, cluster_id: str) -> ClusterReportOutput:
+        """Look at a cluster that this server can reach, now."""
+        return cast("ClusterReportOutput", self._call("TestCluster", TestClusterInput(cluster_id=cluster_id)))
+
 
 class AsyncCalls:
     """Every operation as a method, its answer awaited."""
@@ -441,6 +504,29 @@ class AsyncCalls:
                     private_ip_address=private_ip_address,
                     temporary_duration_minutes=temporary_duration_minutes,
                 ),
+            ),
+        )
+
+    async def grant_permissions(self, uid: str, body: list[GrantedPermission]) -> None:
+        """Replace all permissions of a RAM user or role."""
+        await self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body))
+
+    async def update_user_permissions(self, uid: str, body: list[ChangedPermission], *, mode: str = "apply") -> None:
+        """Replace, add or take away permissions of a RAM user or role."""
+        await self._call("UpdateUserPermissions", UpdateUserPermissionsInput(uid=uid, body=body, mode=mode))
+
+    async def describe_user_permission(self, uid: str) -> list[UserPermission]:
+        """Query the permissions of a RAM user or role."""
+        return cast(
+            "list[UserPermission]", await self._call("DescribeUserPermission", DescribeUserPermissionInput(uid=uid))
+        )
+
+    async def describe_user_cluster_namespaces(self, cluster_id: str) -> list[str]:
+        """Query the namespaces of a cluster in which the caller is permitted something."""
+        return cast(
+            "list[str]",
+            await self._call(
+                "DescribeUserClusterNamespaces", DescribeUserClusterNamespacesInput(cluster_id=cluster_id)
             ),
         )
 
@@ -590,3 +676,37 @@ class AsyncCalls:
     async def check_service_role(self, *, roles: list[WantedRole] | None = None) -> CheckServiceRoleOutput:
         """Check whether service roles are granted."""
         return cast("CheckServiceRoleOutput", await self._call("CheckServiceRole", CheckServiceRoleInput(roles=roles)))
+
+    async def register_cluster(
+        self,
+        kubeconfig: str,
+        name: str,
+        *,
+        context: str = "",
+        region_id: str = "",
+        public_endpoint: str = "",
+        private_endpoint: str = "",
+        declared_api_servers: int | None = None,
+        dry_run: bool = False,
+    ) -> ClusterReportOutput:
+        """Register a cluster that this server can reach."""
+        return cast(
+            "ClusterReportOutput",
+            await self._call(
+                "RegisterCluster",
+                RegisterClusterInput(
+                    kubeconfig=kubeconfig,
+                    name=name,
+                    context=context,
+                    region_id=region_id,
+                    public_endpoint=public_endpoint,
+                    private_endpoint=private_endpoint,
+                    declared_api_servers=declared_api_servers,
+                    dry_run=dry_run,
+                ),
+            ),
+        )
+
+    async def test_cluster(self, cluster_id: str) -> ClusterReportOutput:
+        """Look at a cluster that this server can reach, now."""
+        return cast("ClusterReportOutput", await self._call("TestCluster", TestClusterInput(cluster_id=cluster_id)))

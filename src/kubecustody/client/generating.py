@@ -16,7 +16,7 @@ import msgspec
 
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import OPERATIONS
-from kubecustody.catalogue.shapes import Shape
+from kubecustody.catalogue.shapes import Shape, find_whole
 
 TARGET = Path(__file__).with_name("calling.py")
 
@@ -38,17 +38,18 @@ def method_name(operation: Operation) -> str:
 
 def generate() -> str:
     """The text of the module."""
-    shapes = {operation.input for operation in OPERATIONS} | {one.output for one in OPERATIONS if one.output}
+    shapes = {operation.input for operation in OPERATIONS}
+    shapes |= {one.output for one in OPERATIONS if one.output and not find_whole(one.output)}
     for operation in OPERATIONS:
         shapes |= {shape for hint in _hints(operation).values() for shape in _shapes_in(hint)}
     by_module: dict[str, list[str]] = {}
     for shape in shapes:
         by_module.setdefault(shape.__module__, []).append(shape.__name__)
     imports = "\n".join(
-        f"from {module} import {', '.join(sorted(names))}" for module, names in sorted(by_module.items())
+        f"from {module} import {', '.join(sorted(names, key=str.lower))}" for module, names in sorted(by_module.items())
     )
     text = _HEAD.format(imports=imports) + _class(asynchronous=False) + "\n\n" + _class(asynchronous=True)
-    command = ["ruff", "format", "--stdin-filename", str(TARGET), "-"]
+    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
     return subprocess.run(command, input=text, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
 
@@ -68,9 +69,7 @@ def _method(operation: Operation, *, asynchronous: bool) -> str:
     required = [f"{one.name}: {_text(hints[one.name])}" for one in fields if one.required]
     optional = [f"{one.name}: {_text(hints[one.name])} = {one.default!r}" for one in fields if not one.required]
     signature = ", ".join(["self", *required, *(["*", *optional] if optional else [])])
-    output = "None" if operation.output is None else operation.output.__name__
-    if operation.returns_list:
-        output = f"list[{output}]"
+    output = _answer(operation)
     arguments = ", ".join(f"{one.name}={one.name}" for one in fields)
     prefix, wait = ("async ", "await ") if asynchronous else ("", "")
     call = f'{wait}self._call("{operation.name}", {operation.input.__name__}({arguments}))'
@@ -80,6 +79,15 @@ def _method(operation: Operation, *, asynchronous: bool) -> str:
         f'        """{operation.summary}"""\n'
         f"        {answer}\n"
     )
+
+
+def _answer(operation: Operation) -> str:
+    """The type of the answer, as it is written."""
+    if operation.output is None:
+        return "None"
+    if whole := find_whole(operation.output):
+        return _text(get_type_hints(operation.output)[whole.name])
+    return f"list[{operation.output.__name__}]" if operation.returns_list else operation.output.__name__
 
 
 def _hints(operation: Operation) -> dict[str, Any]:

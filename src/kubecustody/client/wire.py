@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import GenericAlias
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_type_hints
 from urllib.parse import SplitResult, quote, urlsplit
 
 import msgspec
 
 from kubecustody.catalogue.model import API_VERSION, Operation
-from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, members_of
+from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
 from kubecustody.core.errors import CustodyError, OperatorError
 from kubecustody.signing.acs3 import sign_request
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
+_MOST_DIGITS = 12
+_WRONG_HOST, _WRONG_ADDRESS = 62, 64  # X509_V_ERR_HOSTNAME_MISMATCH and _IP_ADDRESS_MISMATCH of OpenSSL
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,16 @@ class Incoming(NamedTuple):
     def retry_after_ms(self) -> int | None:
         """When the server wants to be asked again."""
         text = self.headers.get("x-acs-retry-after", "")
-        return int(text) if text.isascii() and text.isdecimal() else None
+        return int(text) if text.isascii() and text.isdecimal() and len(text) <= _MOST_DIGITS else None
 
     def read_json(self) -> Any:
         """The body. Raises CallFailed."""
         try:
             return json.loads(self.content)
-        except ValueError as error:
-            raise CallFailed("The endpoint answers something that is not JSON; is it this API?") from error
+        except (ValueError, RecursionError):  # its text would repeat what came
+            raise CallFailed(
+                f"The endpoint answers something that is not JSON; is it this API? (Status {self.status}.)"
+            ) from None
 
 
 # --- out
@@ -124,7 +128,7 @@ def _body_value(member: MemberInfo, text: str) -> Any:
         return text
     try:
         return json.loads(text.lower() if member.kind is Kind.BOOLEAN else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -132,6 +136,7 @@ def sign(endpoint: Endpoint, operation: Operation, values: Mapping[str, Any], no
     """The signed request. Raises CallFailed where the endpoint is none."""
     parts = split_endpoint(endpoint)
     path, query, document = operation.path, [], {}
+    whole = find_whole(operation.input)
     for member in members_of(operation.input):
         name, location = member.wire_name, member.about.location
         if location is Location.PATH:
@@ -140,7 +145,8 @@ def sign(endpoint: Endpoint, operation: Operation, values: Mapping[str, Any], no
             query.append((name, _query_text(values[name])))
         elif name in values:
             document[name] = values[name]
-    body = json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode() if document else b""
+    content = values.get(whole.wire_name) if whole else document or None
+    body = b"" if content is None else json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
     signed = sign_request(
         method=operation.method,
         path=path,
@@ -170,18 +176,30 @@ def _query_text(value: Any) -> str:
 
 def split_endpoint(endpoint: Endpoint) -> SplitResult:
     """The parts of the endpoint's URL. Raises CallFailed where it is none, or the key cannot be one."""
-    parts = urlsplit(endpoint.url)
     try:
+        parts = urlsplit(endpoint.url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and parts.port != 0
-    except ValueError:  # a port that is none
+        usable = usable and not parts.query and not parts.fragment and "\\" not in parts.netloc
+    except ValueError:  # a port or an address that is none
         usable = False
+    if "@" in endpoint.url:
+        raise CallFailed("An endpoint has no user and no password in it; it must be https://HOST[:PORT].")
     if not usable:
         raise CallFailed(f"{endpoint.url!r} is no endpoint; it must be https://HOST[:PORT], without a path.")
-    if not (parts.netloc.isascii() and endpoint.access_key_id.isascii() and endpoint.access_key_id.isprintable()):
+    if not all(map(_is_plain, (parts.netloc, endpoint.access_key_id))):
         raise CallFailed("Endpoint and access key id must be ASCII; a host name of another script in its xn-- form.")
-    if not (endpoint.security_token or "a").isascii():
-        raise CallFailed("The security token must be ASCII; give it as it was made.")
+    if not all(map(_is_plain, (endpoint.access_key_secret, endpoint.security_token or ""))):
+        raise CallFailed("Access key secret and security token must be ASCII; give them as they were made.")
+    try:
+        (parts.hostname or "").encode("idna")  # as the resolver does it
+    except UnicodeError:
+        raise CallFailed(f"{endpoint.url!r} is no endpoint: its host cannot be a host's name.") from None
     return parts
+
+
+def _is_plain(text: str) -> bool:
+    """Whether it can stand in a header as it is."""
+    return text.isascii() and text.isprintable() and " " not in text
 
 
 def trust(endpoint: Endpoint) -> ssl.SSLContext | None:
@@ -196,6 +214,11 @@ def trust(endpoint: Endpoint) -> ssl.SSLContext | None:
 
 def distrusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> CallFailed:
     """What to tell where the server's certificate is not trusted."""
+    if error.verify_code in (_WRONG_HOST, _WRONG_ADDRESS):
+        return CallFailed(
+            f"The certificate of {endpoint.url} is for another host ({error.verify_message}). Call the server by a "
+            "name or address that `kubecustody init --host` was told."
+        )
     by = f" by {endpoint.ca_file}" if endpoint.ca_file else ""
     return CallFailed(
         f"The certificate of {endpoint.url} is not trusted ({error.verify_message}){by}. Name the root that "
@@ -203,17 +226,36 @@ def distrusted(endpoint: Endpoint, error: ssl.SSLCertVerificationError) -> CallF
     )
 
 
+def no_answer(endpoint: Endpoint, why: str) -> str:
+    """What to tell where nothing came that can be used."""
+    return f"{endpoint.url} does not answer ({why})."
+
+
 # --- in
 
 
+def oversize(endpoint: Endpoint) -> CallFailed:
+    """What to tell where more comes than is read."""
+    most = LARGEST_ANSWER_BYTES // 1024 // 1024
+    return CallFailed(f"{endpoint.url} answers with more than {most} MiB; ask for a smaller page, or is it this API?")
+
+
 def read_result(operation: Operation, incoming: Incoming) -> Any:
-    """What the operation answers: its shape, a list of it, or None. Raises ApiError, CallFailed."""
+    """What the operation answers: its shape, a list of it, the one value of it, or None.
+
+    Raises ApiError, CallFailed.
+    """
     if incoming.status >= 400:
         raise ApiError(incoming)
     if operation.output is None:
+        if incoming.content:
+            incoming.read_json()  # what a stranger says is no success
         return None
     wanted: Any = GenericAlias(list, (operation.output,)) if operation.returns_list else operation.output
+    if whole := find_whole(operation.output):
+        wanted = get_type_hints(operation.output)[whole.name]
     try:
         return msgspec.json.decode(incoming.content, type=wanted)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise CallFailed(f"The answer is none of {operation.name} ({error}); is the endpoint this API?") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        why = error if isinstance(error, msgspec.DecodeError) else "it is not JSON"
+        raise CallFailed(f"The answer is none of {operation.name} ({why}); is the endpoint this API?") from None

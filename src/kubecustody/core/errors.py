@@ -14,6 +14,7 @@
     │   ├── AuditNotReadable         ErrorAuditNotReadable
     │   ├── CleanForbidden           ForbiddenCleanUserPermissions
     │   ├── TaskNotFound             ErrorTaskNotFound
+    │   ├── ClusterNotUsable         ErrorClusterNotUsable
     │   ├── TooManyClusters          ErrorTooManyClusters
     │   ├── CertificateRequestRefused  ErrorCertificateRequest
     │   ├── BodyMalformed            ErrorJsonDecode
@@ -171,6 +172,14 @@ class TaskNotFound(RequestError):
 
     code: ClassVar[str] = "ErrorTaskNotFound"
     task_id: str
+
+
+@dataclass(eq=False)
+class ClusterNotUsable(RequestError):
+    """A cluster cannot be registered. `reason` says why and what to do."""
+
+    code: ClassVar[str] = "ErrorClusterNotUsable"
+    reason: str
 
 
 @dataclass(eq=False)

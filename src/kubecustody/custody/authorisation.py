@@ -103,7 +103,7 @@ class Authoriser:
                 self._remember(key, decision)
         if not decision.allowed:
             raise denial(caller, request, decision)
-        return not decision.conditional
+        return not (decision.conditional or operation.account_only)  # an exact Allow may have conditions of its own
 
     def _remember(self, key: tuple[str, str, int, str, bytes, str], decision: Decision) -> None:
         if len(self._remembered) >= _REMEMBERED:

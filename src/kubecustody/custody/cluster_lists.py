@@ -109,7 +109,7 @@ async def _find(
 
 
 def _facts(one: ClusterFacts) -> tuple[str, str, str, str, str, str]:
-    return one.cluster_id, one.name, one.state, one.region_id, format_time(one.created_at), ""
+    return one.cluster_id, one.name, one.state, one.region_id, format_time(one.created_at), one.kubernetes_version or ""
 
 
 def _listed(one: ClusterFacts) -> ListedCluster:

@@ -72,37 +72,43 @@ async def add_cluster(
     cluster_id: str | None = None,
 ) -> str:
     """A new cluster; its id (c and 32 hex digits, unless one is given)."""
+
+    async def work(unit: Change) -> str:
+        return (await record_cluster(custody, unit, fields, cluster_id))[1]
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def record_cluster(
+    custody: Custody, unit: Change, fields: ClusterFields, cluster_id: str | None = None
+) -> tuple[int, str]:
+    """Seq and id of a new cluster, as a part of a change. Raises OperatorError where id or name are in use."""
     new_id = check_cluster_id(cluster_id or "c" + custody.random_bytes(16).hex())
     if fields.name is None:
         raise OperatorError("A cluster needs a name.")
-    name = fields.name
-
-    async def work(unit: Change) -> None:
-        await _check_name_is_free(unit.tx, account_id, name)
-        account = await find_account(unit.tx, account_id)
-        if await stored.was_purged(unit.tx, account_id, new_id):
-            raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
-        seq = unit.counters.last_cluster_seq + 1
-        region_id = account.region_id if account else ""
-        details = _details(ClusterDetails(region_id, unit.at), fields)
-        told_state = fields.told_state or ClusterState.RUNNING
-        try:
-            await stored.add_cluster(unit.tx, account_id, seq, new_id, name, told_state, details)
-        except AlreadyThere as error:
-            raise OperatorError(f"There is a cluster {new_id} already. Give another id, or none.") from error
-        unit.record(
-            "cluster_added",
-            cluster_seq=seq,
-            subject=f"cluster/{new_id}",
-            details={"name": name, "told_state": told_state},
-        )
-        if fields.client_ca is not None:
-            cluster = await stored.find_cluster_by_seq(unit.tx, account_id, seq)
-            if cluster is not None:
-                await trust_bundle(unit, cluster, fields.client_ca)
-
-    await change(custody.store, account_id, author, now, work)
-    return new_id
+    await _check_name_is_free(unit.tx, unit.account_id, fields.name)
+    account = await find_account(unit.tx, unit.account_id)
+    if await stored.was_purged(unit.tx, unit.account_id, new_id):
+        raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
+    seq = unit.counters.last_cluster_seq + 1
+    region_id = account.region_id if account else ""
+    details = _details(ClusterDetails(region_id, unit.at), fields)
+    told_state = fields.told_state or ClusterState.RUNNING
+    try:
+        await stored.add_cluster(unit.tx, unit.account_id, seq, new_id, fields.name, told_state, details)
+    except AlreadyThere as error:
+        raise OperatorError(f"There is a cluster {new_id} already. Give another id, or none.") from error
+    unit.record(
+        "cluster_added",
+        cluster_seq=seq,
+        subject=f"cluster/{new_id}",
+        details={"name": fields.name, "told_state": told_state},
+    )
+    if fields.client_ca is not None:
+        cluster = await stored.find_cluster_by_seq(unit.tx, unit.account_id, seq)
+        if cluster is not None:
+            await trust_bundle(unit, cluster, fields.client_ca)
+    return seq, new_id
 
 
 async def _check_name_is_free(tx: Transaction, account_id: str, name: str) -> None:

@@ -1,6 +1,7 @@
 """Which use case answers which operation. A test holds this against the catalogue.
 
-What only reads runs in the request's own snapshot; the rest in one transaction. Modules are loaded when they are first
+What only reads runs in the request's own snapshot; the rest in one transaction, or, where clusters are called, in
+several (`custody.acts`). Modules are loaded when they are first
 needed, so that a worker that answers the lists alone does not carry X.509.
 """
 
@@ -9,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from kubecustody.catalogue.shapes import Shape
+from kubecustody.custody.acts import Act
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody
@@ -18,6 +20,8 @@ from kubecustody.store.transactions import Transaction
 Result = Shape | list[Any] | None
 ReadHandler = Callable[[Transaction, Caller, Any, float], Awaitable[Result]]
 ChangeHandler = Callable[[Custody, Change, Caller, Any], Awaitable[Result]]
+
+ActHandler = Callable[[Act, Any], Awaitable[Result]]
 
 READ_HANDLERS: dict[str, tuple[str, str]] = {
     "ListUserKubeConfigStates": ("kubeconfig_states", "list_user_kubeconfig_states"),
@@ -29,6 +33,8 @@ READ_HANDLERS: dict[str, tuple[str, str]] = {
     "DescribeUserQuota": ("cluster_lists", "describe_user_quota"),
     "DescribeRegions": ("cluster_lists", "describe_regions"),
     "CheckServiceRole": ("cluster_lists", "check_service_role"),
+    "DescribeUserPermission": ("permissions", "describe_user_permission"),
+    "DescribeUserClusterNamespaces": ("permissions", "describe_user_cluster_namespaces"),
     "DescribeTaskInfo": ("tasks", "describe_task_info"),
     "DescribeClusterTasks": ("tasks", "describe_cluster_tasks"),
     "DescribeUserClusterActivityState": ("tasks", "describe_activity_state"),
@@ -41,8 +47,16 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
     "UpdateK8sClusterUserConfigExpire": ("issuing", "update_user_config_expire"),
     "RevokeK8sClusterKubeConfig": ("issuing", "revoke_kubeconfig"),
     "IssueCredential": ("issuing", "issue_credential"),
+    "GrantPermissions": ("permissions", "grant_permissions"),
+    "UpdateUserPermissions": ("permissions", "update_user_permissions"),
     "CleanClusterUserPermissions": ("cleaning", "clean_cluster_user_permissions"),
     "CleanUserPermissions": ("tasks", "clean_user_permissions"),
+}
+
+# Those between whose transactions something outside the store happens.
+ACT_HANDLERS: dict[str, tuple[str, str]] = {
+    "RegisterCluster": ("registering", "register_cluster"),
+    "TestCluster": ("registering", "test_cluster"),
 }
 
 _readers: dict[str, ReadHandler] = {
@@ -50,6 +64,7 @@ _readers: dict[str, ReadHandler] = {
     "ListClusterKubeconfigStates": list_cluster_kubeconfig_states,
 }
 _changers: dict[str, ChangeHandler] = {}
+_actors: dict[str, ActHandler] = {}
 
 
 def find_read_handler(operation: str) -> ReadHandler | None:
@@ -65,6 +80,14 @@ def get_change_handler(operation: str) -> ChangeHandler:
     handler = _changers.get(operation)
     if handler is None:
         handler = _changers[operation] = _load(*CHANGE_HANDLERS[operation])
+    return handler
+
+
+def find_act_handler(operation: str) -> ActHandler | None:
+    """The use case of an operation between whose transactions something outside the store happens."""
+    handler = _actors.get(operation)
+    if handler is None and operation in ACT_HANDLERS:
+        handler = _actors[operation] = _load(*ACT_HANDLERS[operation])
     return handler
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from kubecustody import __version__
@@ -20,10 +21,13 @@ from kubecustody.pki.sealing import (
     write_key_ring,
 )
 from kubecustody.settings import Settings
-from kubecustody.store import credentials, installation, issuing, principals
+from kubecustody.store import accesses, credentials, installation, issuing, principals
 from kubecustody.store.migrations import check_schema, create_store
 from kubecustody.store.sqlite import SQLiteStore, check_private
 from kubecustody.store.transactions import Store, Transaction
+
+if TYPE_CHECKING:
+    from kubecustody.cluster.connections import Connections
 
 RandomBytes = Callable[[int], bytes]
 
@@ -45,6 +49,7 @@ class Custody:
     load_ring: Callable[[], KeyRing]
     settings: Settings
     random_bytes: RandomBytes = os.urandom
+    _connections: "Connections | None" = None
 
     def open_access_key_secret(self, account_id: str, access_key_id: str, sealed: bytes) -> bytes:
         """The secret of an access key. Raises SealBroken, KeyRingUnusable."""
@@ -57,6 +62,26 @@ class Custody:
     def open_signer_key(self, account_id: str, cluster_seq: int, signer_no: int, sealed: bytes) -> bytes:
         """The key of a CA, PEM. Raises SealBroken, KeyRingUnusable."""
         return self._open(sealed, "signers", "sealed_key", account_id, f"{cluster_seq}/{signer_no}")
+
+    def open_cluster_access(self, account_id: str, cluster_seq: int, sealed: bytes) -> bytes:
+        """How a cluster is reached. Raises SealBroken, KeyRingUnusable."""
+        return self._open(sealed, "cluster_accesses", "sealed", account_id, str(cluster_seq))
+
+    def connections(self) -> "Connections":
+        """The connections to clusters of this process, made when they are first wanted."""
+        if self._connections is None:
+            from kubecustody.cluster.connections import Connections  # a worker that only answers does not carry them
+
+            networks = self.settings.networks_of_clusters
+            loopback = any(network.is_loopback for network in networks)
+            self._connections = Connections(networks, loopback)
+        return self._connections
+
+    async def close_connections(self) -> None:
+        """Close the connections to clusters."""
+        if self._connections is not None:
+            await self._connections.close()
+            self._connections = None
 
     def open_session_token(self, sealed: bytes) -> bytes:
         """What a session's token holds. Raises SealBroken, KeyRingUnusable."""
@@ -247,12 +272,19 @@ async def _reseal_account(tx: Transaction, account_id: str, old: Sealer, new: Se
         plain = old.open(sealed, table="signers", column="sealed_key", account_id=account_id, row_id=row)
         resealed = seal_signer_key(new, account_id, cluster_seq, number, plain)
         await issuing.set_sealed_signer(tx, account_id, cluster_seq, number, resealed)
+    reached = await accesses.list_sealed_accesses(tx, account_id)
+    for cluster_seq, sealed in reached:
+        row = str(cluster_seq)
+        plain = old.open(sealed, table="cluster_accesses", column="sealed", account_id=account_id, row_id=row)
+        await accesses.set_sealed_access(
+            tx, account_id, cluster_seq, seal_cluster_access(new, account_id, cluster_seq, plain)
+        )
     private = await credentials.list_sealed_private_keys(tx, account_id)
     for number, sealed in private:
         plain = old.open(sealed, table="private_keys", column="sealed", account_id=account_id, row_id=number)
         resealed = seal_private_key(new, account_id, number, plain)
         await credentials.set_sealed_private_key(tx, account_id, number, resealed)
-    return len(keys) + len(signers) + len(private)
+    return len(keys) + len(signers) + len(reached) + len(private)
 
 
 def seal_access_key_secret(sealer: Sealer, account_id: str, access_key_id: str, secret: bytes) -> bytes:
@@ -269,6 +301,13 @@ def seal_signer_key(sealer: Sealer, account_id: str, cluster_seq: int, signer_no
     """The sealed form of a CA's key."""
     row = f"{cluster_seq}/{signer_no}"
     return sealer.seal(key, table="signers", column="sealed_key", account_id=account_id, row_id=row)
+
+
+def seal_cluster_access(sealer: Sealer, account_id: str, cluster_seq: int, access: bytes) -> bytes:
+    """The sealed form of how a cluster is reached."""
+    return sealer.seal(
+        access, table="cluster_accesses", column="sealed", account_id=account_id, row_id=str(cluster_seq)
+    )
 
 
 def seal_private_key(sealer: Sealer, account_id: str, credential_no: int, key: bytes) -> bytes:

@@ -59,13 +59,14 @@ class KubeconfigContext:
 class KubeconfigUser:
     """One entry of `users`; certificate and key are decoded from base64 and not looked at.
 
-    `faults` says in sentences why there is no certificate, or no key beside it.
+    `faults` says in sentences why there is no certificate, or no key beside it. token: a bearer token in the file.
     """
 
     name: str
     client_certificate: bytes | None = field(repr=False)
     client_key: bytes | None = field(repr=False)
     faults: tuple[str, ...]
+    token: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +287,7 @@ def _user(name: str, members: Members) -> KubeconfigUser:
         faults = (*certificate_faults, *_other_ways(members)) or ("It has no client certificate.",)
     else:
         faults = (*key_faults, *_key_elsewhere(members, key))
-    return KubeconfigUser(name, certificate, key, faults)
+    return KubeconfigUser(name, certificate, key, faults, _text(members, "token", "token"))
 
 
 def _other_ways(members: Members) -> Iterator[str]:

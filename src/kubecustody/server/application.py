@@ -35,10 +35,11 @@ from kubecustody.core.errors import (
 )
 from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
+from kubecustody.custody.acts import Act
 from kubecustody.custody.authentication import Authenticator, Caller, Origin, confirm
 from kubecustody.custody.authorisation import Authoriser, MinutesOf
 from kubecustody.custody.changes import Author, Change, change
-from kubecustody.custody.handlers import Result, find_read_handler, get_change_handler
+from kubecustody.custody.handlers import Result, find_act_handler, find_read_handler, get_change_handler
 from kubecustody.custody.installation import Custody
 from kubecustody.server.access_log import AccessLine, AccessLog
 from kubecustody.server.addresses import caller_address, came_by_tls, may_speak_plainly, network_of
@@ -46,6 +47,7 @@ from kubecustody.server.bodies import ClientGone, read_body
 from kubecustody.server.decoding import decode_input
 from kubecustody.server.json_bodies import takes_body
 from kubecustody.server.metrics import Metrics
+from kubecustody.server.observer import Observer
 from kubecustody.server.responses import Answer, ErrorResponder, answer_result
 from kubecustody.server.routes import Routes
 from kubecustody.server.task_runner import TaskRunner
@@ -111,6 +113,7 @@ class Application:
         self._proxies = settings.proxies
         self._plain_peers: set[str] = set()
         self.tasks = TaskRunner(custody, clock)
+        self.observer = Observer(custody, clock)
         # Each worker counts for itself, so each has its share.
         share = 1 / settings.workers
         self._key_limits = TokenBuckets(
@@ -218,19 +221,27 @@ class Application:
         *,
         lasting: bool,
     ) -> Result:
-        """Step 7 of an operation that does more than read: one transaction, in which the caller is judged again where a
-        key, a user or a policy of the account changed meanwhile, or where a condition had a part in the decision.
+        """Step 7 of an operation that does more than read: a transaction, or several, in which the caller is judged
+        again where a key, a user or a policy of the account changed meanwhile, or where a condition had a part in the
+        decision.
         """
-        handler = get_change_handler(operation.name)
         author = Author(caller.actor, trace.request_id)
 
+        async def judge(unit: Change) -> Caller:
+            if lasting and unit.counters.iam_version == caller.iam_version:
+                return caller
+            still = await confirm(unit.tx, caller)
+            minutes = self._minutes(unit.tx, still, decoded, unit.now)
+            await self._authoriser.authorise(unit.tx, still, operation, path_values, unit.now, minutes)
+            return still
+
+        actor = find_act_handler(operation.name)
+        if actor is not None:
+            return await actor(Act(self._custody, caller, author, self._clock, judge), decoded)
+        handler = get_change_handler(operation.name)
+
         async def work(unit: Change) -> Result:
-            still = caller
-            if not lasting or unit.counters.iam_version != caller.iam_version:
-                still = await confirm(unit.tx, caller)
-                minutes = self._minutes(unit.tx, still, decoded, unit.now)
-                await self._authoriser.authorise(unit.tx, still, operation, path_values, unit.now, minutes)
-            return await handler(self._custody, unit, still, decoded)
+            return await handler(self._custody, unit, await judge(unit), decoded)
 
         result = await change(self._custody.store, caller.account_id, author, self._clock, work)
         if operation is CLEAN_USER_PERMISSIONS:

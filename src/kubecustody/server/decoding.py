@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any
 
 from kubecustody.catalogue.model import Operation
-from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, members_of
+from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
 from kubecustody.core.errors import Fault, ParametersRefused
 from kubecustody.core.names import is_uid
-from kubecustody.server.json_bodies import read_object, takes_body
+from kubecustody.server.json_bodies import read_array, read_object, takes_body
 from kubecustody.signing.request import decode_query
 
 _SHOWN = 40
@@ -23,13 +23,17 @@ class _Refusal(Exception):
 def decode_input(operation: Operation, path_values: dict[str, bytes], query_string: bytes, body: bytes = b"") -> Shape:
     """The operation's input. Raises ParametersRefused with every fault, in the operation's order, and BodyMalformed."""
     query = _read_query(query_string) if query_string else {}
-    document = read_object(body) if takes_body(operation) else {}
+    whole = find_whole(operation.input)
+    document = read_object(body) if takes_body(operation) and whole is None else {}
     values: dict[str, Any] = {}
     faults: list[Fault] = []
     for member, read in _readers(operation):
         try:
             if member.about.location is Location.PATH:
                 values[member.name] = read(_text(path_values[member.wire_name]))
+                continue
+            if member is whole:
+                values[member.name] = _items(member, read_array(body), faults)
                 continue
             if member.about.location is Location.BODY:
                 if member.wire_name in document:
@@ -121,6 +125,39 @@ def _from_body(member: MemberInfo, value: Any) -> Any:
         _check_count(member, value)
         return [_object_from_body(member.shape, item) for item in value]
     raise _Refusal(f"must be JSON of type {member.kind}.")
+
+
+def _items(member: MemberInfo, entries: list[Any], faults: list[Fault]) -> list[Shape]:
+    """The objects of a body that is an array of them; each fault has its place: [0].role_name."""
+    _check_count(member, entries)
+    assert member.shape is not None
+    found = []
+    for place, entry in enumerate(entries):
+        if not isinstance(entry, dict):
+            faults.append(Fault(f"[{place}]", "must be a JSON object."))
+            continue
+        values, refused = _members(member.shape, entry)
+        faults += [Fault(f"[{place}].{name}", text) for name, text in refused]
+        if not refused:
+            found.append(member.shape(**values))
+    return found
+
+
+def _members(shape: type[Shape], entry: dict[str, Any]) -> tuple[dict[str, Any], list[Fault]]:
+    """The members of an object by the names of the fields, and what is wrong; those that it does not know are
+    passed over.
+    """
+    values: dict[str, Any] = {}
+    faults = []
+    for member in members_of(shape):
+        try:
+            if member.wire_name in entry:
+                values[member.name] = _from_body(member, entry[member.wire_name])
+            elif member.required:
+                raise _Refusal("is mandatory.")
+        except _Refusal as refusal:
+            faults.append(Fault(member.wire_name, str(refusal)))
+    return values, faults
 
 
 def _object_from_body(shape: type[Shape], value: Any) -> Shape:

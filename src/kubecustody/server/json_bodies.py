@@ -27,6 +27,14 @@ def read_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def read_array(body: bytes) -> list[Any]:
+    """The JSON array that a body is: an empty one is written out. Raises BodyMalformed."""
+    value = _load(body) if body else None
+    if not isinstance(value, list):
+        raise BodyMalformed("it must be a JSON array; [] is an empty one.")
+    return value
+
+
 def _load(body: bytes) -> Any:
     try:
         text = body.decode("utf-8")

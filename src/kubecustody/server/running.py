@@ -181,7 +181,7 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
             config = server_config(settings, application)
             config.load()
             keeper = config.ssl and asyncio.create_task(_keep_certificate(settings, custody, config.ssl))
-            tasks = asyncio.create_task(application.tasks.keep())
+            beside = [asyncio.create_task(one) for one in (application.tasks.keep(), application.observer.keep())]
             server = uvicorn.Server(config)
             # From here on the server itself is told; it raises the signal once more when it has stopped.
             for number in _STOP_SIGNALS:
@@ -190,8 +190,10 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
             await server.serve(sockets=[listener])
             if keeper:
                 keeper.cancel()
-            tasks.cancel()
+            for task in beside:
+                task.cancel()
             await application.tasks.close()
+            await custody.close_connections()
     finally:
         access_log.flush()
         store.close()

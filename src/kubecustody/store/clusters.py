@@ -186,6 +186,7 @@ class ClusterFacts(NamedTuple):
     created_at: int
     public_endpoint: str | None
     private_endpoint: str | None
+    kubernetes_version: str | None
 
 
 async def list_cluster_facts(tx: Transaction, account_id: str, rows: list[ClusterRow]) -> list[ClusterFacts]:

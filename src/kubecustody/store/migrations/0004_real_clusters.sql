@@ -60,3 +60,5 @@ CREATE TABLE evidence (
     observed_at INTEGER NOT NULL,
     PRIMARY KEY (account_id, credential_no, kind, api_server)
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX cluster_details_by_identity ON cluster_details (account_id, kube_system_uid) WHERE kube_system_uid IS NOT NULL;

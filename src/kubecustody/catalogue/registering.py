@@ -1,0 +1,138 @@
+"""Registering clusters that can be reached, and looking at them. Ours: the provider makes its clusters itself."""
+
+from typing import Annotated
+
+from kubecustody.catalogue.model import AccessLevel, Effect, Operation
+from kubecustody.catalogue.shapes import Location, Member, Shape
+from kubecustody.core.errors import (
+    BodyMalformed,
+    ClusterNotFound,
+    ClusterNotUsable,
+    ClusterStateForbids,
+)
+
+_ALL = "acs:kubecustody:{region_id}:{account_id}:cluster/*"
+_ONE = "acs:kubecustody:{region_id}:{account_id}:cluster/{ClusterId}"
+_CHANGES = frozenset({Effect.CHANGES_SETTINGS})
+
+
+class RegisterClusterInput(Shape):
+    """Which cluster, and how it is reached."""
+
+    kubeconfig: Annotated[
+        str,
+        Member(
+            "A kubeconfig, YAML, whose context is how this server reaches the cluster: with a token or a client "
+            "certificate in it. Programs, files and proxies that it names are refused.",
+            example="apiVersion: v1...",
+            wire_name="Kubeconfig",
+            most=200_000,
+            ours=True,
+        ),
+    ]
+    name: Annotated[str, Member("The name of the cluster.", example="prod-eu", wire_name="Name", most=63, ours=True)]
+    context: Annotated[
+        str,
+        Member("The context to use; left out, the kubeconfig's current one.", wire_name="Context", most=253, ours=True),
+    ] = ""
+    region_id: Annotated[
+        str, Member("The region; left out, the account's.", wire_name="RegionId", most=63, ours=True)
+    ] = ""
+    public_endpoint: Annotated[
+        str,
+        Member(
+            "The address in people's kubeconfigs; left out, the one that this server uses.",
+            example="https://prod-eu.example.com:6443",
+            wire_name="PublicEndpoint",
+            most=255,
+            ours=True,
+        ),
+    ] = ""
+    private_endpoint: Annotated[
+        str,
+        Member("The intranet address in people's kubeconfigs.", wire_name="PrivateEndpoint", most=255, ours=True),
+    ] = ""
+    declared_api_servers: Annotated[
+        int | None,
+        Member(
+            "How many API servers the cluster has; left out, as many as it says itself.",
+            example="3",
+            wire_name="DeclaredApiServers",
+            minimum=1,
+            maximum=100,
+            ours=True,
+        ),
+    ] = None
+    dry_run: Annotated[
+        bool, Member("Whether only to look at the cluster, and to record nothing.", wire_name="DryRun", ours=True)
+    ] = False
+
+
+class ClusterFinding(Shape):
+    """One thing that was looked at in a cluster."""
+
+    what: Annotated[str, Member("What was looked at.", example="version", ours=True)]
+    ok: Annotated[bool, Member("Whether it is as it must be.", example="true", ours=True)]
+    text: Annotated[str, Member("What was found, and what to do where it is not well.", ours=True)]
+
+
+class ClusterReportOutput(Shape):
+    """What was found in a cluster."""
+
+    cluster_id: Annotated[str, Member("The cluster ID; empty where nothing was recorded.", ours=True)]
+    ok: Annotated[bool, Member("Whether all is as it must be.", example="true", ours=True)]
+    findings: Annotated[list[ClusterFinding], Member("What was looked at, in order.", ours=True)]
+
+
+REGISTER_CLUSTER = Operation(
+    name="RegisterCluster",
+    method="POST",
+    path="/clusters/register",
+    summary="Register a cluster that this server can reach.",
+    description="Looks at the cluster at once and tells what it found. It is then only observed: nothing is written to "
+    "it. The access is kept sealed. A cluster that is registered already is refused.",
+    action_names=("kubecustody:RegisterCluster",),
+    access_level=AccessLevel.WRITE,
+    resource=_ALL,
+    effects=_CHANGES,
+    input=RegisterClusterInput,
+    output=ClusterReportOutput,
+    errors=(BodyMalformed, ClusterNotUsable),
+    ours=True,
+)
+
+
+class TestClusterInput(Shape):
+    """Which cluster."""
+
+    __test__ = False  # no test of pytest's
+
+    cluster_id: Annotated[
+        str,
+        Member(
+            "The cluster ID.",
+            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
+            wire_name="ClusterId",
+            location=Location.PATH,
+            ours=True,
+        ),
+    ]
+
+
+TEST_CLUSTER = Operation(
+    name="TestCluster",
+    method="POST",
+    path="/clusters/{ClusterId}/test",
+    summary="Look at a cluster that this server can reach, now.",
+    description="As it is done when a cluster is registered, and now and then afterwards: what is seen is recorded.",
+    action_names=("kubecustody:TestCluster",),
+    access_level=AccessLevel.WRITE,
+    resource=_ONE,
+    effects=_CHANGES,
+    input=TestClusterInput,
+    output=ClusterReportOutput,
+    errors=(ClusterNotFound, ClusterStateForbids, ClusterNotUsable),
+    ours=True,
+)
+
+REGISTERING_OPERATIONS = (REGISTER_CLUSTER, TEST_CLUSTER)

@@ -1,0 +1,153 @@
+"""`kubecustody clusters`: registering clusters that the server can reach, and looking at them."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from kubecustody.catalogue.registering import ClusterReportOutput
+from kubecustody.cli.output import note, output_option, print_rows, printable, say
+from kubecustody.cli.remote import remote_options
+from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.core.errors import OperatorError
+from kubecustody.kubeconfig.document import parse_kubeconfig
+
+_LARGEST_KUBECONFIG_BYTES = 200_000
+_PAGE_SIZE = 100
+
+
+@click.group("clusters")
+def clusters_group() -> None:
+    """Clusters that the server can reach. (`admin clusters` keeps records of any, on the machine itself.)"""
+
+
+@clusters_group.command("list")
+@output_option
+@remote_options
+def list_command(endpoint: Endpoint, output: str) -> None:
+    """List the clusters."""
+    rows = []
+    with _calling(endpoint) as client:
+        number = 1
+        while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE).clusters:
+            rows += [
+                {
+                    "name": one.name,
+                    "state": one.state,
+                    "version": one.current_version,
+                    "region": one.region_id,
+                    "id": one.cluster_id,
+                }
+                for one in page
+            ]
+            number += 1
+    print_rows(rows, ["name", "state", "version", "region", "id"], output, empty="No clusters.")
+
+
+@clusters_group.command("add")
+@click.argument("kubeconfig", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--context", "contexts", multiple=True, help="The context to use; else the current one. May be repeated.")
+@click.option("--all-contexts", is_flag=True, help="Every context of the file, each a cluster.")
+@click.option("--name", help="The cluster's name; else that of the context's cluster.")
+@click.option("--region", default="", help="Its region; else the account's.")
+@click.option("--public-endpoint", default="", metavar="URL", help="Its address in people's kubeconfigs.")
+@click.option("--private-endpoint", default="", metavar="URL", help="Its intranet address in people's kubeconfigs.")
+@click.option("--api-servers", type=int, help="How many API servers it has; else as many as it says itself.")
+@click.option("--dry-run", is_flag=True, help="Only look at it, and record nothing.")
+@remote_options
+def add_command(
+    endpoint: Endpoint,
+    kubeconfig: Path,
+    contexts: tuple[str, ...],
+    all_contexts: bool,
+    name: str | None,
+    region: str,
+    public_endpoint: str,
+    private_endpoint: str,
+    api_servers: int | None,
+    dry_run: bool,
+) -> None:
+    """Register the cluster of KUBECONFIG's context, by which the server is to reach it.
+
+    The context needs a token or a client certificate in the file itself, made for this server. The cluster is then only
+    observed: nothing is written to it. Exit codes: 0 all is well, 1 something is not, 2 a fault that the text explains.
+    """
+    text = _read(kubeconfig)
+    document = parse_kubeconfig(text)
+    cluster_of = {one.name: one.cluster or one.name for one in document.contexts}
+    chosen = [*cluster_of] if all_contexts else [*contexts] or [document.current_context or ""]
+    if name is not None and len(chosen) > 1:
+        raise OperatorError("--name is for one context.")
+    well = True
+    with _calling(endpoint) as client:
+        for context in chosen:
+            if context not in cluster_of:
+                known = ", ".join(cluster_of) or "none"
+                raise OperatorError(f"{kubeconfig} has no context {context!r}; it has {known}.")
+            report = client.register_cluster(
+                text.decode(),
+                name or cluster_of[context],
+                context=context,
+                region_id=region,
+                public_endpoint=public_endpoint,
+                private_endpoint=private_endpoint,
+                declared_api_servers=api_servers,
+                dry_run=dry_run,
+            )
+            well = _tell(name or cluster_of[context], report) and well
+    sys.exit(0 if well else 1)
+
+
+@clusters_group.command("test")
+@click.argument("cluster", required=False)
+@click.option("--all", "every", is_flag=True, help="Every cluster that the server can reach.")
+@remote_options
+def test_command(endpoint: Endpoint, cluster: str | None, every: bool) -> None:
+    """Look at CLUSTER (id) now, or at --all. Exit codes as of `clusters add`."""
+    if (cluster is None) is not every:
+        raise OperatorError("Say a cluster, or --all.")
+    well = True
+    with _calling(endpoint) as client:
+        for cluster_id in [cluster] if cluster else _reached(client):
+            well = _tell(cluster_id, client.test_cluster(cluster_id)) and well
+    sys.exit(0 if well else 1)
+
+
+def _reached(client: Client) -> list[str]:
+    """The clusters that were seen at least once."""
+    found, number = [], 1
+    while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE).clusters:
+        found += [one.cluster_id for one in page if one.current_version]
+        number += 1
+    return found
+
+
+def _tell(name: str, report: ClusterReportOutput) -> bool:
+    say(f"{printable(name)}" + (f" ({report.cluster_id})" if report.cluster_id else ""))
+    for finding in report.findings:
+        say(f"  {'ok ' if finding.ok else 'NO '} {finding.what}: {printable(finding.text)}")
+    return report.ok
+
+
+def _read(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        content = stream.read(_LARGEST_KUBECONFIG_BYTES + 1)
+    if len(content) > _LARGEST_KUBECONFIG_BYTES:
+        raise OperatorError(f"{path} is larger than a kubeconfig may be.")
+    return content
+
+
+class _calling:  # noqa: N801 - reads as a verb where it is used
+    """A client whose errors of the server are told, with exit code 1."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._client = Client(endpoint)
+
+    def __enter__(self) -> Client:
+        return self._client
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        self._client.close()
+        if isinstance(error, ApiError):
+            note(printable(str(error)))
+            sys.exit(1)

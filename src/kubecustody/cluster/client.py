@@ -1,0 +1,605 @@
+"""One Kubernetes cluster, asked for what this program needs of it, and nothing besides.
+
+    async with Connections(networks) as connections:
+        cluster = Cluster(connections, access)
+        for address in await cluster.list_api_servers():
+            await cluster.at(address).get_version()
+
+Each coroutine is one request, unless it says more, and raises ClusterError. Nothing is retried: those who ask are
+level-based and come again.
+"""
+
+import base64
+import ipaddress
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from kubecustody.cluster import documents
+from kubecustody.cluster.access import Access
+from kubecustody.cluster.connections import Answer, Connections
+from kubecustody.cluster.errors import (
+    AddressRefused,
+    Conflict,
+    NotFound,
+    NotKubernetes,
+    StatusError,
+    TooBig,
+    status_error,
+)
+from kubecustody.core.bindings import CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
+
+__all__ = [
+    "AnswerKind",
+    "Cluster",
+    "Connections",
+    "CsrState",
+    "Marker",
+    "Probe",
+    "Review",
+    "ReviewReason",
+    "WhoAmI",
+]
+
+Document = TypeVar("Document")
+
+MANAGER = "kubecustody"
+MANAGED_BY = "app.kubernetes.io/managed-by"
+MARKER_NAME = "kubecustody-owner"
+SIGNER_NAME = "kubernetes.io/kube-apiserver-client"
+MOST_ITEMS = 20_000
+PAGE_ITEMS = 500
+
+KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+CONFIG_MAPS = f"{KUBE_SYSTEM}/configmaps"
+REQUESTS = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+RBAC = f"/apis/{documents.RBAC_GROUP}/v1"
+API_SERVERS = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+AUTHORIZATION = "authorization.k8s.io/v1"
+AUTHENTICATION = "authentication.k8s.io/v1"
+
+JSON = "application/json"
+MERGE_PATCH = "application/merge-patch+json"
+APPLY = "application/apply-patch+yaml"
+NAMES_ALONE = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+# k8s.io/apiserver (pkg/endpoints/handlers/responsewriters/errors.go, read for 1.37) quotes the user as Go does (%q).
+FORBIDDEN_USER = re.compile(r'User ("(?:[^"\\]|\\.)*") cannot ')
+AUTHORIZER_FAILED = b'Internal Server Error: "' + KUBE_SYSTEM.encode()
+# What a foreign document makes of msgspec: no JSON, another shape, no UTF-8, nested a thousand times.
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+NO_SUCH_PATH = (b"404 page not found", b"404: Page Not Found")
+
+
+class ReviewReason(StrEnum):
+    """Why a review is as it is, as far as Kubernetes says so in words that are known."""
+
+    NONE = "none"
+    RBAC = "rbac"
+    OTHER = "other"
+    EVALUATION_ERROR = "evaluation_error"
+
+
+class Review(NamedTuple):
+    """What an API server says somebody may do. denied: an authorizer forbade it; else nobody allowed it."""
+
+    allowed: bool
+    denied: bool
+    reason_code: ReviewReason
+
+
+@dataclass(frozen=True, slots=True)
+class CsrState:
+    """A CertificateSigningRequest. request_pem and certificate are PEM; certificate is None until it is signed."""
+
+    name: str
+    uid: str
+    request_pem: bytes = field(repr=False)
+    certificate: bytes | None = field(repr=False)
+    approved: bool
+    denied: bool
+    failed: bool
+
+
+class Marker(NamedTuple):
+    """The ConfigMap that says to whom a cluster belongs."""
+
+    data: Mapping[str, str]
+    resource_version: str
+
+
+class WhoAmI(NamedTuple):
+    """As whom an API server sees the one who asks."""
+
+    user: str
+    groups: tuple[str, ...]
+
+
+class AnswerKind(StrEnum):
+    """What a probe was answered with."""
+
+    NAMESPACE = "namespace"  # what was asked for: the certificate is accepted, and allowed this
+    STATUS = "status"  # a Kubernetes Status
+    AUTHORIZER_FAILED = "authorizer_failed"  # Kubernetes' own text for an authorizer without a verdict, a deny list's
+    OTHER = "other"  # anything else, as of what stands in the way
+
+
+class Probe(NamedTuple):
+    """What a certificate was answered by a server that proved who it is (else there is no probe, but an error).
+
+    names_user: whom a 403 of Kubernetes says it refuses. by_cluster_ca: the cluster's own CA vouched for the server,
+    and not one of the system's.
+    """
+
+    status: int
+    names_user: str | None
+    kind: AnswerKind
+    by_cluster_ca: bool
+
+
+class Cluster:
+    """A cluster that is asked in the way that an access describes."""
+
+    def __init__(self, connections: Connections, access: Access) -> None:
+        self._connections, self._access = connections, access
+
+    def at(self, address: str) -> "Cluster":
+        """The same cluster through the API server at IP:PORT, vouched for as before: by the same CA, for the same name.
+
+        Raises AddressRefused where that is no address.
+        """
+        name = self._access.tls_server_name or urlsplit(self._access.endpoint).hostname
+        try:
+            parts = urlsplit(f"https://{address}")
+            host = ipaddress.ip_address(parts.hostname or "")
+            if parts.port is None or parts.netloc != _join(host, parts.port):
+                raise ValueError
+        except ValueError:
+            raise AddressRefused("What should be the address of an API server is not IP:PORT.") from None
+        return Cluster(self._connections, replace(self._access, endpoint=f"https://{address}", tls_server_name=name))
+
+    # --- who it is ------------------------------------------------------------------------------------------
+
+    async def get_version(self) -> str:
+        """The version without its v, such as 1.37.2."""
+        return (await self._ask("GET", "/version", documents.Version)).git_version.removeprefix("v")
+
+    async def get_kube_system_uid(self) -> str:
+        """The uid of namespace kube-system, which tells clusters apart."""
+        found = await self._ask("GET", KUBE_SYSTEM, documents.Named)
+        if not found.metadata.uid:
+            raise NotKubernetes(f"{self._asked('GET', KUBE_SYSTEM)}: the answer has no uid.")
+        return found.metadata.uid
+
+    async def get_client_ca(self) -> bytes | None:
+        """The PEM of the CAs whose client certificates it takes; None where it does not say so."""
+        path = f"{CONFIG_MAPS}/extension-apiserver-authentication"
+        try:
+            found = await self._ask("GET", path, documents.ConfigMap)
+        except NotFound:
+            return None
+        pem = found.data.get("client-ca-file")
+        return pem.encode() if pem else None
+
+    async def list_api_servers(self) -> list[str]:
+        """The addresses (IP:PORT) of its API servers as it names them, sorted; where they lead is not judged."""
+        query = {"labelSelector": "kubernetes.io/service-name=kubernetes"}
+        slices = await self._list(API_SERVERS, documents.EndpointSlice, query=query)
+        found = (
+            _join(address, port.port)
+            for one in slices
+            for port in _https_ports(one)
+            for endpoint in one.endpoints or ()
+            for address in endpoint.addresses
+        )
+        return sorted(set(found))
+
+    async def list_namespaces(self) -> list[str]:
+        """The names of all namespaces, sorted."""
+        return await self._list_names("/api/v1/namespaces")
+
+    async def get_marker(self) -> Marker | None:
+        """The marker, None where there is none."""
+        try:
+            return _marker(await self._ask("GET", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap))
+        except NotFound:
+            return None
+
+    async def put_marker(self, data: Mapping[str, str], resource_version: str | None) -> Marker:
+        """The marker as it is now: a new one without resource_version, else in place of the one that has it.
+
+        Raises AlreadyThere, Conflict.
+        """
+        metadata: dict[str, Any] = {"name": MARKER_NAME, "namespace": "kube-system", "labels": {MANAGED_BY: MANAGER}}
+        document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
+        if resource_version is None:
+            return _marker(await self._ask("POST", CONFIG_MAPS, documents.ConfigMap, body=document))
+        if not resource_version:
+            raise ValueError("an empty resource version would overwrite whatever is there")
+        metadata["resourceVersion"] = resource_version
+        return _marker(await self._ask("PUT", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap, body=document))
+
+    # --- who may do what ------------------------------------------------------------------------------------
+
+    async def who_am_i(self) -> WhoAmI:
+        """As whom it sees this server. Raises NotFound before Kubernetes 1.28."""
+        path, body = _review(AUTHENTICATION, "SelfSubjectReview", None)
+        info = (await self._ask("POST", path, documents.SelfReview, body=body)).status.user_info
+        return WhoAmI(info.username, tuple(info.groups))
+
+    async def can_i(
+        self, verb: str, group: str, resource: str, *, namespace: str = "", name: str = "", subresource: str = ""
+    ) -> bool:
+        """Whether this server may do that. namespace "": in all namespaces, or of what is in none."""
+        spec = {"resourceAttributes": _attributes(verb, group, resource, namespace, name, subresource)}
+        path, body = _review(AUTHORIZATION, "SelfSubjectAccessReview", spec)
+        return (await self._ask("POST", path, documents.AccessReview, body=body)).status.allowed
+
+    async def review(
+        self,
+        user: str,
+        groups: Sequence[str],
+        extra: Mapping[str, Sequence[str]],
+        verb: str,
+        group: str = "",
+        resource: str = "",
+        namespace: str = "",
+        non_resource_path: str = "",
+        *,
+        name: str = "",
+        subresource: str = "",
+    ) -> Review:
+        """What somebody may do, if they came with these groups and this extra; of a path if one is given."""
+        spec: dict[str, Any] = {"user": user, "groups": list(groups), "extra": {key: [*extra[key]] for key in extra}}
+        if non_resource_path:
+            spec["nonResourceAttributes"] = {"path": non_resource_path, "verb": verb}
+        else:
+            spec["resourceAttributes"] = _attributes(verb, group, resource, namespace, name, subresource)
+        path, body = _review(AUTHORIZATION, "SubjectAccessReview", spec)
+        status = (await self._ask("POST", path, documents.AccessReview, body=body)).status
+        return Review(status.allowed, status.denied, _reason_of(status))
+
+    async def probe_as(self, certificate: bytes, private_key: bytes) -> Probe:
+        """What an API server answers a client certificate (PEM) that asks for namespace kube-system.
+
+        The request shows this certificate and nothing of this server's own, over a connection of its own. Every status
+        is a result; an error is only what keeps the question from being answered.
+        """
+        access = replace(self._access, token=None, certificate=certificate, private_key=private_key)
+        answer = await self._connections.send(
+            access,
+            "GET",
+            access.endpoint + KUBE_SYSTEM,
+            asked=self._asked("GET", KUBE_SYSTEM),
+            headers={"Accept": JSON, "User-Agent": MANAGER},
+            once=True,
+        )
+        status = _status_of(answer)
+        names_user = _user_in(status.message) if status is not None and answer.status == 403 else None
+        return Probe(answer.status, names_user, _kind_of(answer, status), access.server_ca is not None)
+
+    # --- certificates ---------------------------------------------------------------------------------------
+
+    async def create_csr(self, name: str, csr_pem: str, seconds: int, labels: Mapping[str, str]) -> CsrState:
+        """A new request for a client certificate of so many seconds, 600 at least. Raises AlreadyThere.
+
+        Before Kubernetes 1.22 the seconds are dropped silently: compare the certificate.
+        """
+        document = {
+            "apiVersion": "certificates.k8s.io/v1",
+            "kind": "CertificateSigningRequest",
+            "metadata": {"name": name, "labels": dict(labels)},
+            "spec": {
+                "request": base64.b64encode(csr_pem.encode()).decode(),
+                "signerName": SIGNER_NAME,
+                "expirationSeconds": seconds,
+                "usages": ["digital signature", "client auth"],
+            },
+        }
+        return _csr_state(await self._ask("POST", REQUESTS, documents.CertificateSigningRequest, body=document))
+
+    async def approve_csr(self, name: str, *, uid: str | None = None) -> CsrState:
+        """The request, now approved unless it was decided before: two requests.
+
+        uid: whose approval is meant. Raises Conflict where another request has come into its place.
+        """
+        path = f"{REQUESTS}/{_segment(name)}"
+        document = await self._ask("GET", path, dict[str, Any])
+        found = self._converted("GET", path, document, documents.CertificateSigningRequest)
+        if uid is not None and found.metadata.uid != uid:
+            raise Conflict(f"{self._asked('GET', path)} answers with another request of this name.", 409, "Conflict")
+        if found.has("Approved") or found.has("Denied"):
+            return _csr_state(found)
+        approval = {
+            "type": "Approved",
+            "status": "True",
+            "reason": "Kubecustody",
+            "message": "Approved by Kubecustody, which asked for it.",
+        }
+        status = document.setdefault("status", {})
+        status["conditions"] = [*(status.get("conditions") or ()), approval]
+        target = f"{path}/approval"
+        return _csr_state(await self._ask("PUT", target, documents.CertificateSigningRequest, body=document))
+
+    async def get_csr(self, name: str) -> CsrState:
+        """The request as it is. Raises NotFound: Kubernetes deletes it about an hour after it was decided."""
+        path = f"{REQUESTS}/{_segment(name)}"
+        return _csr_state(await self._ask("GET", path, documents.CertificateSigningRequest))
+
+    async def delete_csr(self, name: str, *, uid: str | None = None) -> None:
+        """Let there be no such request. Raises NotFound, and Conflict where it is not the one with this uid."""
+        await self._delete(f"{REQUESTS}/{_segment(name)}", {"uid": uid} if uid else {})
+
+    # --- RBAC -----------------------------------------------------------------------------------------------
+
+    async def list_bindings(self) -> list[SeenBinding]:
+        """All ClusterRoleBindings, and the RoleBindings of all namespaces. Raises TooBig for more than 20,000."""
+        found = await self._list(f"{RBAC}/clusterrolebindings", documents.Binding)
+        found += await self._list(f"{RBAC}/rolebindings", documents.Binding, already=len(found))
+        return [one.seen() for one in found]
+
+    async def create_binding(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        *,
+        role_kind: str,
+        role_name: str,
+        subjects: Sequence[Subject],
+        labels: Mapping[str, str],
+    ) -> SeenBinding:
+        """A new binding. Raises AlreadyThere; Forbidden where this server may not bind that role."""
+        document = documents.binding_document(kind, namespace, name, role_kind, role_name, subjects, labels)
+        return (await self._ask("POST", _bindings(kind, namespace), documents.Binding, body=document)).seen()
+
+    async def replace_binding(
+        self,
+        kind: str,
+        namespace: str,
+        name: str,
+        *,
+        resource_version: str,
+        subjects: Sequence[Subject],
+        labels: Mapping[str, str] | None = None,
+    ) -> SeenBinding:
+        """The binding with other subjects, and with these labels besides its own; all else in it stays.
+
+        It is a merge patch, for which Kubernetes asks the verb patch. Raises Conflict unless the binding still has
+        this version, NotFound.
+        """
+        if not resource_version:
+            raise ValueError("without a resource version a change of somebody else's could be lost")
+        metadata: dict[str, Any] = {"resourceVersion": resource_version}
+        if labels is not None:
+            metadata["labels"] = dict(labels)
+        patch = {"metadata": metadata, "subjects": documents.subject_documents(subjects)}
+        path = f"{_bindings(kind, namespace)}/{_segment(name)}"
+        return (await self._ask("PATCH", path, documents.Binding, body=patch, content_type=MERGE_PATCH)).seen()
+
+    async def delete_binding(self, kind: str, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
+        """Let the binding that was seen be no more. Raises Conflict if it is not as it was seen, NotFound."""
+        path = f"{_bindings(kind, namespace)}/{_segment(name)}"
+        await self._delete(path, {"uid": uid, "resourceVersion": resource_version})
+
+    async def list_cluster_role_names(self) -> list[str]:
+        """The names of all ClusterRoles, sorted."""
+        return await self._list_names(f"{RBAC}/clusterroles")
+
+    async def apply_cluster_role(
+        self, name: str, rules: Sequence[Mapping[str, Sequence[str]]], labels: Mapping[str, str]
+    ) -> None:
+        """Let there be a ClusterRole with exactly these rules (Kubernetes' PolicyRules), by server-side apply.
+
+        Raises Forbidden where it permits more than this server may grant.
+        """
+        document = {
+            "apiVersion": f"{documents.RBAC_GROUP}/v1",
+            "kind": "ClusterRole",
+            "metadata": {"name": name, "labels": dict(labels)},
+            "rules": [{key: [*values] for key, values in rule.items()} for rule in rules],
+        }
+        path = f"{RBAC}/clusterroles/{_segment(name)}"
+        await self._ask("PATCH", path, documents.Named, query={"force": "true"}, body=document, content_type=APPLY)
+
+    # --- asking ---------------------------------------------------------------------------------------------
+
+    async def _list_names(self, path: str) -> list[str]:
+        return sorted(one.metadata.name for one in await self._list(path, documents.Named, accept=NAMES_ALONE))
+
+    async def _list(
+        self,
+        path: str,
+        item: type[Document],
+        *,
+        query: Mapping[str, str] = {},
+        accept: str = JSON,
+        already: int = 0,
+    ) -> list[Document]:
+        """All items, page by page. Raises TooBig where they, and as many as there are already, are more than 20,000."""
+        found: list[Document] = []
+        token = ""
+        while True:
+            more = {**query, "limit": str(PAGE_ITEMS), **({"continue": token} if token else {})}
+            page = await self._ask("GET", path, documents.List[item], query=more, accept=accept)  # type: ignore[valid-type]
+            found += page.items or ()
+            if already + len(found) > MOST_ITEMS:
+                raise TooBig(f"{self._asked('GET', path)}: there are more than {MOST_ITEMS} of them.")
+            token = page.metadata.continue_
+            if not token:
+                return found
+
+    async def _delete(self, path: str, preconditions: Mapping[str, str]) -> None:
+        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+        if preconditions:
+            options["preconditions"] = dict(preconditions)
+        await self._ask("DELETE", path, dict[str, Any], body=options)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        expected: type[Document],
+        *,
+        query: Mapping[str, str] = {},
+        body: object = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Document:
+        """The document that is answered. Raises ClusterError."""
+        headers = {"Accept": accept, "User-Agent": MANAGER}
+        if self._access.token is not None:
+            headers["Authorization"] = f"Bearer {self._access.token}"
+        if body is not None:
+            headers["Content-Type"] = content_type
+        if method in ("POST", "PUT", "PATCH"):
+            query = {**query, "fieldManager": MANAGER}
+        answer = await self._connections.send(
+            self._access,
+            method,
+            f"{self._access.endpoint}{path}{'?' + urlencode(query) if query else ''}",
+            asked=self._asked(method, path),
+            headers=headers,
+            body=None if body is None else msgspec.json.encode(body),
+        )
+        return self._decoded(method, path, answer, expected)
+
+    def _asked(self, method: str, path: str) -> str:
+        return f"{method} {self._access.endpoint}{path}"
+
+    def _decoded(self, method: str, path: str, answer: Answer, expected: type[Document]) -> Document:
+        if not 200 <= answer.status < 300:
+            raise self._refusal(method, path, answer)
+        if answer.content_type != JSON:
+            raise NotKubernetes(f"{self._asked(method, path)}: the answer is not JSON.")
+        try:
+            return msgspec.json.decode(answer.body, type=expected)
+        except UNREADABLE:
+            # What msgspec says may repeat a name of the answer's making.
+            raise NotKubernetes(f"{self._asked(method, path)}: the answer is none of Kubernetes' making.") from None
+
+    def _converted(self, method: str, path: str, document: object, expected: type[Document]) -> Document:
+        try:
+            return msgspec.convert(document, expected)
+        except msgspec.ValidationError:
+            raise NotKubernetes(f"{self._asked(method, path)}: the answer is none of Kubernetes' making.") from None
+
+    def _refusal(self, method: str, path: str, answer: Answer) -> StatusError | NotKubernetes:
+        """The error for an answer that is none of success.
+
+        What stands in the way may say 401 or 403 too, and must not be taken for the cluster: these count as a Status
+        only. 429 and 5xx come from load balancers, and from Kubernetes as plain text as well.
+        """
+        asked, status = self._asked(method, path), _status_of(answer)
+        as_text = answer.status == 429 or answer.status >= 500
+        as_text = as_text or (answer.status == 404 and answer.body.startswith(NO_SUCH_PATH))
+        if answer.status < 400 or (status is None and not as_text):
+            return NotKubernetes(f"{asked}: what answers {answer.status} is no Kubernetes API server.")
+        return status_error(asked, answer.status, status.reason if status else "", answer.retry_after)
+
+
+def _join(host: object, port: int | None) -> str:
+    """HOST:PORT, with brackets around an IPv6 address."""
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+
+
+def _segment(name: str) -> str:
+    """A name as a part of a path. Without one the path would mean everything of its kind."""
+    if name in ("", ".", ".."):
+        raise ValueError(f"{name!r} is no name of an object")
+    return quote(name, safe="")
+
+
+def _bindings(kind: str, namespace: str) -> str:
+    """The path of the bindings of a kind."""
+    if kind == CLUSTER_ROLE_BINDING and not namespace:
+        return f"{RBAC}/clusterrolebindings"
+    if kind == ROLE_BINDING:
+        return f"{RBAC}/namespaces/{_segment(namespace)}/rolebindings"
+    raise ValueError(f"there are no {kind!r} in namespace {namespace!r}")
+
+
+def _https_ports(one: documents.EndpointSlice) -> list[documents.Port]:
+    """The port that is called https, else all."""
+    ports = [port for port in one.ports or () if port.port]
+    return [port for port in ports if port.name == "https"] or ports
+
+
+def _marker(found: documents.ConfigMap) -> Marker:
+    return Marker(found.data, found.metadata.resource_version)
+
+
+def _review(version: str, kind: str, spec: object) -> tuple[str, dict[str, Any]]:
+    """The path of a kind of review, and its document."""
+    document = {"apiVersion": version, "kind": kind}
+    return f"/apis/{version}/{kind.lower()}s", document if spec is None else {**document, "spec": spec}
+
+
+def _attributes(verb: str, group: str, resource: str, namespace: str, name: str, subresource: str) -> dict[str, str]:
+    named = {"namespace": namespace, "name": name, "subresource": subresource}
+    return {"verb": verb, "group": group, "resource": resource, **{key: one for key, one in named.items() if one}}
+
+
+def _reason_of(status: documents.AccessReviewStatus) -> ReviewReason:
+    if status.evaluation_error:
+        return ReviewReason.EVALUATION_ERROR
+    if not status.reason:
+        return ReviewReason.NONE
+    return ReviewReason.RBAC if status.reason.startswith("RBAC: ") else ReviewReason.OTHER
+
+
+def _csr_state(found: documents.CertificateSigningRequest) -> CsrState:
+    return CsrState(
+        name=found.metadata.name,
+        uid=found.metadata.uid,
+        request_pem=found.spec.request,
+        certificate=found.status.certificate or None,
+        approved=found.has("Approved"),
+        denied=found.has("Denied"),
+        failed=found.has("Failed"),
+    )
+
+
+def _status_of(answer: Answer) -> documents.Status | None:
+    """The Kubernetes Status in an answer, None where it is something else."""
+    if answer.content_type != JSON:
+        return None
+    try:
+        status = msgspec.json.decode(answer.body, type=documents.Status)
+    except UNREADABLE:
+        return None
+    return status if status.kind == "Status" else None
+
+
+def _user_in(message: str) -> str | None:
+    """Whom a message of Forbidden says it refuses; None where it names nobody."""
+    found = FORBIDDEN_USER.search(message)
+    if found is None:
+        return None
+    try:
+        # Go's quoting is JSON's, but for characters that no name of ours has.
+        return str(json.loads(found[1]))
+    except ValueError:
+        return None
+
+
+def _kind_of(answer: Answer, status: documents.Status | None) -> AnswerKind:
+    if status is not None:
+        return AnswerKind.STATUS
+    if answer.status == 500 and answer.body.startswith(AUTHORIZER_FAILED):
+        return AnswerKind.AUTHORIZER_FAILED
+    return AnswerKind.NAMESPACE if answer.status == 200 and _is_kube_system(answer) else AnswerKind.OTHER
+
+
+def _is_kube_system(answer: Answer) -> bool:
+    try:
+        found = msgspec.json.decode(answer.body, type=documents.Named)
+    except UNREADABLE:
+        return False
+    return found.metadata.name == "kube-system" and bool(found.metadata.uid)

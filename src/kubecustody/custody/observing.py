@@ -1,0 +1,214 @@
+"""Looking at clusters: who they are, whom they trust, whether they answer. Nothing is written to them.
+
+A look gathers facts without a transaction; `record_look` then writes what changed, in one. A cluster that does not
+answer keeps what was last seen of it, and is shown as not reachable.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from kubecustody.cluster.access import load_access
+from kubecustody.cluster.client import Cluster as Reached
+from kubecustody.cluster.errors import ClusterError
+from kubecustody.core.errors import OperatorError
+from kubecustody.core.states import ClusterState
+from kubecustody.custody.changes import Author, Change, change
+from kubecustody.custody.clusters import trust_bundle
+from kubecustody.custody.installation import Custody
+from kubecustody.store import accesses
+from kubecustody.store.accesses import Reach
+from kubecustody.store.clusters import find_cluster_by_seq, find_observation
+from kubecustody.store.fleet import Cluster
+from kubecustody.store.transactions import Transaction
+
+T = TypeVar("T")
+
+OBSERVER = "kubecustody:observer"
+
+# What the profile `observe` needs, as (verb, group, resource, namespace, name).
+OBSERVE_RIGHTS = (
+    ("get", "", "namespaces", "", "kube-system"),
+    ("get", "", "configmaps", "kube-system", "extension-apiserver-authentication"),
+    ("list", "discovery.k8s.io", "endpointslices", "default", ""),
+    ("list", "rbac.authorization.k8s.io", "clusterrolebindings", "", ""),
+    ("list", "rbac.authorization.k8s.io", "rolebindings", "", ""),
+)
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at."""
+
+    what: str
+    ok: bool
+    text: str
+
+
+@dataclass(slots=True)
+class Look:
+    """What was seen in a cluster; None for what was not. reachable: an API server proved who it is and answered."""
+
+    reachable: bool = False
+    version: str | None = None
+    kube_system_uid: str | None = None
+    client_ca: bytes | None = None
+    api_servers: tuple[str, ...] = ()
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        """Whether all is as it must be."""
+        return all(finding.ok for finding in self.findings)
+
+
+async def look(cluster: Reached, declared_api_servers: int | None) -> Look:
+    """Look at a cluster. Nothing is raised: what fails is a finding."""
+    seen = Look()
+    seen.version = await _find(seen, "version", cluster.get_version, lambda version: f"Kubernetes {version}.")
+    seen.reachable = seen.version is not None
+    if not seen.reachable:
+        return seen
+    seen.kube_system_uid = await _find(
+        seen, "identity", cluster.get_kube_system_uid, lambda uid: f"kube-system is {uid}."
+    )
+    await _find_client_ca(seen, cluster)
+    await _find_api_servers(seen, cluster, declared_api_servers)
+    await _find_rights(seen, cluster)
+    return seen
+
+
+async def _find(seen: Look, what: str, ask: Callable[[], Awaitable[T]], tell: Callable[[T], str]) -> T | None:
+    try:
+        found = await ask()
+    except ClusterError as error:
+        seen.findings.append(Finding(what, False, str(error)))
+        return None
+    seen.findings.append(Finding(what, True, tell(found)))
+    return found
+
+
+async def _find_client_ca(seen: Look, cluster: Reached) -> None:
+    try:
+        seen.client_ca = await cluster.get_client_ca()
+    except ClusterError as error:
+        seen.findings.append(Finding("client_ca", False, str(error)))
+        return
+    if seen.client_ca is None:
+        text = "The cluster does not say which CA's client certificates it takes; give it with `admin clusters set`."
+        seen.findings.append(Finding("client_ca", False, text))
+    else:
+        seen.findings.append(Finding("client_ca", True, "It says which CAs' client certificates it takes."))
+
+
+async def _find_api_servers(seen: Look, cluster: Reached, declared: int | None) -> None:
+    servers = await _find(
+        seen, "api_servers", cluster.list_api_servers, lambda found: f"It names {', '.join(found) or 'none'}."
+    )
+    if servers is None:
+        return
+    seen.api_servers = tuple(servers)
+    if declared is not None and declared != len(servers):
+        seen.findings[-1] = Finding(
+            "api_servers", False, f"It names {len(servers)} API servers, and {declared} are declared."
+        )
+
+
+async def _find_rights(seen: Look, cluster: Reached) -> None:
+    lacking = []
+    for verb, group, resource, namespace, name in OBSERVE_RIGHTS:
+        try:
+            allowed = await cluster.can_i(verb, group, resource, namespace=namespace, name=name)
+        except ClusterError as error:
+            seen.findings.append(Finding("rights", False, str(error)))
+            return
+        if not allowed:
+            lacking.append(f"{verb} {resource}" + (f" in {namespace}" if namespace else ""))
+    text = f"It may not {', not '.join(lacking)}." if lacking else "It may read what observing needs."
+    seen.findings.append(Finding("rights", not lacking, text))
+
+
+async def open_cluster(custody: Custody, tx: Transaction, account_id: str, cluster_seq: int) -> Reached | None:
+    """The cluster as this server reaches it; None where it does not."""
+    stored = await accesses.find_access(tx, account_id, cluster_seq)
+    if stored is None:
+        return None
+    access = load_access(custody.open_cluster_access(account_id, cluster_seq, stored.sealed))
+    return Reached(custody.connections(), access)
+
+
+async def record_look(unit: Change, cluster: Cluster, seen: Look) -> list[Finding]:
+    """Write what a look saw, as far as it changed; what follows from it for whoever reads the report."""
+    reach = await accesses.find_reach(unit.tx, unit.account_id, cluster.seq)
+    before = await find_observation(unit.tx, unit.account_id, cluster.seq)
+    await accesses.set_observation(unit.tx, unit.account_id, cluster.seq, unit.at, reachable=seen.reachable)
+    if before is None or before.reachable != seen.reachable:
+        kind = "cluster_reached" if seen.reachable else "cluster_not_reached"
+        unit.record(kind, cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
+    if not seen.reachable:
+        return []
+    if seen.kube_system_uid and reach.kube_system_uid and seen.kube_system_uid != reach.kube_system_uid:
+        return _note_other_cluster(unit, cluster, reach, seen.kube_system_uid)
+    after = reach._replace(
+        kubernetes_version=seen.version, kube_system_uid=seen.kube_system_uid or reach.kube_system_uid
+    )
+    if after != reach:
+        await accesses.set_reach(unit.tx, unit.account_id, cluster.seq, after)
+        details = {"version": after.kubernetes_version, "kube_system_uid": after.kube_system_uid}
+        unit.record("cluster_seen", cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}", details=details)
+    if cluster.seen_state != ClusterState.RUNNING:
+        await accesses.set_seen_state(unit.tx, unit.account_id, cluster.seq, ClusterState.RUNNING)
+        unit.record(
+            "cluster_state_seen",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={"state": ClusterState.RUNNING},
+        )
+    return await _follow_trust(unit, cluster, seen)
+
+
+def _note_other_cluster(unit: Change, cluster: Cluster, reach: Reach, uid: str) -> list[Finding]:
+    """Another cluster answers at the address: nothing of it is taken for this one's."""
+    unit.record(
+        "cluster_identity_changed",
+        cluster_seq=cluster.seq,
+        subject=f"cluster/{cluster.cluster_id}",
+        details={"before": reach.kube_system_uid, "kube_system_uid": uid},
+    )
+    text = (
+        f"Another cluster answers there: kube-system is {uid}, and was {reach.kube_system_uid}. Nothing is taken of it."
+    )
+    return [Finding("identity", False, text)]
+
+
+async def _follow_trust(unit: Change, cluster: Cluster, seen: Look) -> list[Finding]:
+    if seen.client_ca is None:
+        return []
+    try:
+        changed = await trust_bundle(unit, cluster, seen.client_ca)
+    except OperatorError as error:
+        return [Finding("client_ca", False, f"What the cluster says of its client CA cannot be used. {error}")]
+    if changed is None or changed.epoch == 1:
+        return []
+    text = f"Its client CA changed; {changed.judged} certificates were judged anew."
+    return [Finding("client_ca", True, text)]
+
+
+async def observe(custody: Custody, account_id: str, cluster_seq: int, clock: Callable[[], float]) -> Look | None:
+    """Look at a cluster and record it; None where it is not reached, or not there any more."""
+
+    async def prepare(tx: Transaction) -> tuple[Reached | None, Reach]:
+        reached = await open_cluster(custody, tx, account_id, cluster_seq)
+        return reached, await accesses.find_reach(tx, account_id, cluster_seq)
+
+    reached, reach = await custody.store.read(prepare)
+    if reached is None:
+        return None
+    seen = await look(reached, reach.declared_api_servers)
+
+    async def work(unit: Change) -> None:
+        cluster = await find_cluster_by_seq(unit.tx, account_id, cluster_seq)
+        if cluster is not None and cluster.deleted_at is None:
+            seen.findings.extend(await record_look(unit, cluster, seen))
+
+    await change(custody.store, account_id, Author(OBSERVER), clock, work)
+    return seen

@@ -1,0 +1,108 @@
+"""Registering clusters that can be reached: looked at first, then recorded, and from then on observed."""
+
+from kubecustody.catalogue.registering import (
+    ClusterFinding,
+    ClusterReportOutput,
+    RegisterClusterInput,
+    TestClusterInput,
+)
+from kubecustody.cluster.access import Access, access_from_kubeconfig, dump_access
+from kubecustody.cluster.client import Cluster as Reached
+from kubecustody.core.errors import (
+    ClusterNotFound,
+    ClusterNotUsable,
+    ClusterStateForbids,
+    Fault,
+    OperatorError,
+    ParametersRefused,
+)
+from kubecustody.custody.acts import Act
+from kubecustody.custody.changes import Change
+from kubecustody.custody.clusters import ClusterFields, record_cluster
+from kubecustody.custody.installation import seal_cluster_access
+from kubecustody.custody.observing import Finding, Look, look, observe, record_look
+from kubecustody.pki.certificates import load_certificates
+from kubecustody.store import accesses
+from kubecustody.store.accesses import StoredAccess
+from kubecustody.store.clusters import find_cluster, find_cluster_by_seq
+
+
+async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterReportOutput:
+    """Record a cluster that answers. Raises ParametersRefused, ClusterNotUsable."""
+    access = _read_access(request)
+    fields = _read_fields(request, access)
+    seen = await look(Reached(act.custody.connections(), access), request.declared_api_servers)
+    if not seen.reachable or seen.kube_system_uid is None:
+        raise ClusterNotUsable(_tell(seen.findings))
+    if request.dry_run:
+        return _report("", seen)
+
+    async def work(unit: Change) -> str:
+        twin = await accesses.find_by_identity(unit.tx, unit.account_id, seen.kube_system_uid or "")
+        if twin is not None:
+            raise ClusterNotUsable(f"It is registered already, as {twin[1]} ({twin[0]}).")
+        seq, cluster_id = await record_cluster(act.custody, unit, fields)
+        await _record_access(act, unit, seq, access, request.declared_api_servers)
+        cluster = await find_cluster_by_seq(unit.tx, unit.account_id, seq)
+        if cluster is not None:
+            seen.findings.extend(await record_look(unit, cluster, seen))
+        return cluster_id
+
+    try:
+        return _report(await act.change(work), seen)
+    except OperatorError as fault:
+        raise ClusterNotUsable(str(fault)) from fault
+
+
+def _read_access(request: RegisterClusterInput) -> Access:
+    try:
+        return access_from_kubeconfig(request.kubeconfig.encode(), context=request.context or None)
+    except OperatorError as fault:
+        raise ParametersRefused((Fault("Kubeconfig", str(fault)),)) from fault
+
+
+def _read_fields(request: RegisterClusterInput, access: Access) -> ClusterFields:
+    try:
+        return ClusterFields(
+            name=request.name,
+            region_id=request.region_id or None,
+            server_ca=access.server_ca,
+            manage_endpoint=access.endpoint,
+            public_endpoint=request.public_endpoint or access.endpoint,
+            private_endpoint=request.private_endpoint or None,
+            tls_server_name=access.tls_server_name,
+        )
+    except OperatorError as fault:
+        raise ParametersRefused((Fault("Name", str(fault)),)) from fault
+
+
+async def _record_access(act: Act, unit: Change, seq: int, access: Access, declared: int | None) -> None:
+    sealed = seal_cluster_access(act.custody.sealer, unit.account_id, seq, dump_access(access))
+    expires_at = load_certificates(access.certificate)[0].not_after if access.certificate else None
+    kind = "token" if access.token else "certificate"
+    await accesses.set_access(unit.tx, unit.account_id, seq, StoredAccess(kind, sealed, expires_at), unit.at)
+    reach = await accesses.find_reach(unit.tx, unit.account_id, seq)
+    await accesses.set_reach(
+        unit.tx, unit.account_id, seq, reach._replace(mode="observe", declared_api_servers=declared)
+    )
+    unit.record("cluster_access_recorded", cluster_seq=seq, details={"kind": kind, "expires_at": expires_at})
+
+
+async def test_cluster(act: Act, request: TestClusterInput) -> ClusterReportOutput:
+    """Look at a cluster now. Raises ClusterNotFound, ClusterStateForbids where it is not reached."""
+    cluster = await act.read(lambda tx: find_cluster(tx, act.account_id, request.cluster_id))
+    if cluster is None:
+        raise ClusterNotFound(request.cluster_id)
+    seen = await observe(act.custody, act.account_id, cluster.seq, act.clock)
+    if seen is None:
+        raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
+    return _report(cluster.cluster_id, seen)
+
+
+def _report(cluster_id: str, seen: Look) -> ClusterReportOutput:
+    findings = [ClusterFinding(one.what, one.ok, one.text) for one in seen.findings]
+    return ClusterReportOutput(cluster_id, seen.ok, findings)
+
+
+def _tell(findings: list[Finding]) -> str:
+    return " ".join(finding.text for finding in findings if not finding.ok)

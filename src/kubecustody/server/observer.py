@@ -1,0 +1,95 @@
+"""Looks at every cluster that can be reached, now and then, in a worker, beside the requests.
+
+Several workers share the work by leases. Clusters are looked at beside one another, so that a dead one delays nobody.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from typing import NamedTuple
+
+from kubecustody.core.errors import CustodyError
+from kubecustody.custody.installation import Custody
+from kubecustody.store.accesses import list_reached
+from kubecustody.store.installation import list_accounts
+from kubecustody.store.tasks import take_lease
+from kubecustody.store.transactions import Transaction
+
+_FIRST_PAUSE_SECONDS = 1.0
+_AT_ONCE = 32
+
+log = logging.getLogger("kubecustody.server")
+
+
+class _Target(NamedTuple):
+    account_id: str
+    seq: int
+    cluster_id: str
+
+
+class Observer:
+    """Looks at the clusters of an installation. `clock` gives unix seconds."""
+
+    def __init__(self, custody: Custody, clock: Callable[[], float]) -> None:
+        self._custody = custody
+        self._clock = clock
+        self._name = custody.random_bytes(8).hex()
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+
+    async def keep(self) -> None:
+        """Look at every cluster, again and again, for as long as the worker runs."""
+        pause = self._custody.settings.observe_every_seconds
+        if not pause:
+            return
+        await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+        while True:
+            try:
+                await self.look_around()
+            except CustodyError as error:
+                log.warning("clusters could not be looked at: %s", error)
+            except Exception:
+                log.exception("looking at clusters failed in an unforeseen way")
+            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the workers
+
+    async def look_around(self) -> int:
+        """Look at every cluster that no other worker has just looked at; how many there were."""
+        targets = await self._custody.store.read(_list_targets)
+        taken = [target for target in targets if await self._take(target)]
+        await asyncio.gather(*(self._look_at(target) for target in taken))
+        return len(taken)
+
+    async def _take(self, target: _Target) -> bool:
+        """Whether this worker is the one to look now. The lease is let run out, so that nobody else looks too soon."""
+        now = int(self._clock())
+        ends_at = now + max(1, int(self._custody.settings.observe_every_seconds * 0.8))
+        name = f"look/{target.account_id}/{target.seq}"
+
+        async def work(tx: Transaction) -> bool:
+            return await take_lease(tx, name, self._name, now, ends_at)
+
+        return await self._custody.store.write(work)
+
+    async def _look_at(self, target: _Target) -> None:
+        from kubecustody.custody.observing import observe  # only where there are clusters to look at
+
+        async with self._slots:
+            try:
+                seen = await observe(self._custody, target.account_id, target.seq, self._clock)
+            except CustodyError as error:
+                log.warning("cluster %s could not be looked at: %s", target.cluster_id, error)
+                return
+            except Exception:
+                log.exception("looking at cluster %s failed in an unforeseen way", target.cluster_id)
+                return
+        for finding in seen.findings if seen is not None else ():
+            if not finding.ok:
+                log.warning("cluster %s: %s: %s", target.cluster_id, finding.what, finding.text)
+
+
+async def _list_targets(tx: Transaction) -> list[_Target]:
+    return [
+        _Target(account.account_id, cluster.seq, cluster.cluster_id)
+        for account in await list_accounts(tx)
+        for cluster in await list_reached(tx, account.account_id)
+    ]

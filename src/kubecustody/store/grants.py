@@ -1,0 +1,41 @@
+"""Grants: what each person is permitted in which cluster."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from kubecustody.store.statements import statement
+from kubecustody.store.transactions import Transaction
+
+EVERY_CLUSTER_SEQ = 0
+
+
+class StoredGrant(NamedTuple):
+    """One grant of a person. cluster_seq 0 and cluster_id "": for every cluster; namespace "": the whole cluster."""
+
+    cluster_seq: int
+    cluster_id: str
+    namespace: str
+    role_name: str
+    is_custom: int
+
+
+_LIST_OF = statement("list_grants_of")
+_ADD = statement("add_grant")
+_DROP = statement("drop_grant")
+
+
+async def list_grants_of(tx: Transaction, account_id: str, uid: str) -> list[StoredGrant]:
+    """What a person is permitted: what is for every cluster first, then by the cluster's seq."""
+    return [StoredGrant._make(row) for row in await tx.fetch_all(_LIST_OF, account_id, uid)]
+
+
+async def add_grants(tx: Transaction, account_id: str, uid: str, grants: Iterable[StoredGrant], now: int) -> None:
+    """Record what a person is permitted beside what they are. AlreadyThere where they are."""
+    rows = [(account_id, uid, one.cluster_seq, one.namespace, one.role_name, one.is_custom, now) for one in grants]
+    await tx.execute_many(_ADD, rows)
+
+
+async def drop_grants(tx: Transaction, account_id: str, uid: str, grants: Iterable[StoredGrant]) -> None:
+    """Take what a person is permitted away."""
+    rows = [(account_id, uid, one.cluster_seq, one.namespace, one.role_name, one.is_custom) for one in grants]
+    await tx.execute_many(_DROP, rows)

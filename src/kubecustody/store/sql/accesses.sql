@@ -1,0 +1,43 @@
+-- Our own access to clusters, and what was seen through it.
+
+-- name: set_cluster_access(account_id, cluster_seq, kind, sealed, expires_at, recorded_at)
+INSERT INTO cluster_accesses (account_id, cluster_seq, kind, sealed, expires_at, recorded_at)
+VALUES (:account_id, :cluster_seq, :kind, :sealed, :expires_at, :recorded_at)
+ON CONFLICT (account_id, cluster_seq) DO UPDATE
+SET kind = excluded.kind, sealed = excluded.sealed, expires_at = excluded.expires_at, recorded_at = excluded.recorded_at;
+
+-- name: find_cluster_access(account_id, cluster_seq)
+SELECT kind, sealed, expires_at FROM cluster_accesses WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: list_reached_clusters(account_id)
+SELECT c.seq, c.cluster_id, c.name FROM cluster_accesses AS a
+JOIN clusters AS c ON c.account_id = a.account_id AND c.seq = a.cluster_seq
+WHERE a.account_id = :account_id AND c.deleted_at IS NULL ORDER BY c.seq;
+
+-- name: list_sealed_accesses(account_id)
+SELECT cluster_seq, sealed FROM cluster_accesses WHERE account_id = :account_id;
+
+-- name: set_sealed_access(account_id, cluster_seq, sealed)
+UPDATE cluster_accesses SET sealed = :sealed WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: find_reach(account_id, cluster_seq)
+SELECT mode, declared_api_servers, kubernetes_version, kube_system_uid FROM cluster_details
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: set_reach(account_id, cluster_seq, mode, declared_api_servers, kubernetes_version, kube_system_uid)
+UPDATE cluster_details SET mode = :mode, declared_api_servers = :declared_api_servers,
+    kubernetes_version = :kubernetes_version, kube_system_uid = :kube_system_uid
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: find_cluster_by_kube_system(account_id, kube_system_uid)
+SELECT c.cluster_id, c.name FROM cluster_details AS d
+JOIN clusters AS c ON c.account_id = d.account_id AND c.seq = d.cluster_seq
+WHERE d.account_id = :account_id AND d.kube_system_uid = :kube_system_uid AND c.deleted_at IS NULL LIMIT 1;
+
+-- name: set_observation(account_id, cluster_seq, reachable, observed_at)
+INSERT INTO cluster_observations (account_id, cluster_seq, reachable, observed_at)
+VALUES (:account_id, :cluster_seq, :reachable, :observed_at)
+ON CONFLICT (account_id, cluster_seq) DO UPDATE SET reachable = excluded.reachable, observed_at = excluded.observed_at;
+
+-- name: set_seen_state(account_id, seq, seen_state)
+UPDATE clusters SET seen_state = :seen_state WHERE account_id = :account_id AND seq = :seq;

@@ -1,0 +1,17 @@
+-- What people are permitted: the person's, whatever credentials they hold. cluster_seq 0 is every cluster.
+
+-- name: list_grants_of(account_id, uid)
+-- But for clusters that were purged.
+SELECT g.cluster_seq, COALESCE(c.cluster_id, ''), g.namespace, g.role_name, g.is_custom
+FROM grants AS g LEFT JOIN clusters AS c ON c.account_id = g.account_id AND c.seq = g.cluster_seq
+WHERE g.account_id = :account_id AND g.uid = :uid AND (g.cluster_seq = 0 OR c.seq IS NOT NULL)
+ORDER BY g.cluster_seq, g.namespace, g.role_name, g.is_custom;
+
+-- name: add_grant(account_id, uid, cluster_seq, namespace, role_name, is_custom, granted_at)
+INSERT INTO grants (account_id, uid, cluster_seq, namespace, role_name, is_custom, granted_at)
+VALUES (:account_id, :uid, :cluster_seq, :namespace, :role_name, :is_custom, :granted_at);
+
+-- name: drop_grant(account_id, uid, cluster_seq, namespace, role_name, is_custom)
+DELETE FROM grants
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND namespace = :namespace
+    AND role_name = :role_name AND is_custom = :is_custom;
