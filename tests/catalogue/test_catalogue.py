@@ -8,7 +8,7 @@ import string
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Annotated, Any, ClassVar, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -24,11 +24,18 @@ from kubecustody.catalogue.errors import (
 from kubecustody.catalogue.model import API_VERSION, Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS, get_operation
 from kubecustody.catalogue.policies import FULL_ACCESS, READ_ONLY_ACCESS, builtin_policies
-from kubecustody.catalogue.shapes import UNSET, Kind, Location, MemberInfo, Shape, members_of
+from kubecustody.catalogue.shapes import UNSET, Kind, Location, Member, MemberInfo, Shape, find_whole, members_of
 from kubecustody.core.errors import Fault, RequestError
 from kubecustody.core.policy import evaluate
 from kubecustody.core.states import CanGetIn, CertState, ClusterState
-from kubecustody.custody.handlers import CHANGE_HANDLERS, READ_HANDLERS, find_read_handler, get_change_handler
+from kubecustody.custody.handlers import (
+    ACT_HANDLERS,
+    CHANGE_HANDLERS,
+    READ_HANDLERS,
+    find_act_handler,
+    find_read_handler,
+    get_change_handler,
+)
 
 PATH_PARAMETER = re.compile(r"\{(\w+)\}")
 # Parameters of the SDK that are lists, and what is put into them.
@@ -87,8 +94,9 @@ def test_operation_says_what_it_is(operation: Operation) -> None:
 
 
 def test_every_operation_has_a_handler_and_every_handler_an_operation() -> None:
-    assert not set(READ_HANDLERS) & set(CHANGE_HANDLERS)
-    assert {*READ_HANDLERS, *CHANGE_HANDLERS} == {operation.name for operation in OPERATIONS}
+    names = [*READ_HANDLERS, *CHANGE_HANDLERS, *ACT_HANDLERS]
+    assert sorted(names) == sorted(operation.name for operation in OPERATIONS)
+    assert all(callable(find_act_handler(name)) for name in ACT_HANDLERS)
     assert all(callable(get_change_handler(name)) for name in CHANGE_HANDLERS)
     assert all(callable(find_read_handler(name)) for name in READ_HANDLERS)
 
@@ -155,6 +163,17 @@ def test_what_the_provider_does_not_have_is_left_out_unless_asked_for(operation:
         if len(ours) < len(members_of(shape)):
             unset = {field.name for field in msgspec.structs.fields(shape) if field.default is UNSET}
             assert ours <= unset, shape.__name__
+
+
+def test_a_member_that_is_the_whole_body_is_alone_in_it() -> None:
+    class Doubled(Shape):
+        """Two in one body."""
+
+        first: Annotated[list[str], Member("All of it.", whole=True)]
+        second: Annotated[str, Member("More than all.")]
+
+    with pytest.raises(TypeError, match=r"Doubled\.first is the whole body"):
+        find_whole(Doubled)
 
 
 # --- errors
@@ -297,6 +316,9 @@ def test_what_the_sdk_sends_is_what_the_catalogue_says(
         filled = request()
         for name in vars(filled):
             setattr(filled, name, LISTS.get(name, 1))
+        if find_whole(operation.input):
+            (item,) = filled.body = [getattr(models, f"{operation.name}RequestBody")()]
+            vars(item).update(dict.fromkeys(vars(item), 1))
         arguments.append(filled)
     Recorder.seen.clear()
     ask(Client(config), operation.name, arguments)
@@ -310,14 +332,25 @@ def test_what_the_sdk_sends_is_what_the_catalogue_says(
         if member.about.location is Location.QUERY and not member.about.ours
     }
     assert {pair.partition("=")[0] for pair in query.split("&") if pair} == in_query
-    in_body = {member.wire_name for member in members_of(operation.input) if member.about.location is Location.BODY}
-    assert set(json.loads(Recorder.body or b"{}")) == in_body
+    sent, shape = json.loads(Recorder.body or b"{}"), operation.input
+    if whole := find_whole(operation.input):
+        assert whole.shape is not None and isinstance(sent, list)
+        (sent,), shape = sent, whole.shape
+    assert set(sent) == {one.wire_name for one in members_of(shape) if one.about.location is Location.BODY}
 
 
 @pytest.mark.sdk
 @each_of_the_providers
 def test_answer_has_the_members_that_the_sdk_reads(operation: Operation) -> None:
-    if operation.output is not None:
+    from alibabacloud_cs20151215 import models
+
+    if operation.output is None:
+        return
+    if whole := find_whole(operation.output):
+        theirs = get_type_hints(getattr(models, f"{operation.name}Response").__init__)["body"]
+        ours = get_type_hints(operation.output)[whole.name]
+        assert (get_origin(ours), get_args(ours)) == (get_origin(theirs), get_args(theirs))
+    else:
         compare(operation.output, f"{operation.name}ResponseBody", set(operation.absent))
 
 

@@ -1,7 +1,9 @@
 """What only the account may do, in the hands of a delegated administrator: how far it reaches, and how it ends."""
 
 import json
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ from homes import EXPIRE, FULL, GET_FOR, Home, Who, document, served_home
 from wire import Answer
 
 from custody.books import ask as rows_of
-from custody.books import contents
+from custody.books import contents, plain
 from kubecustody.core.names import PrincipalKind
 from kubecustody.custody.principals import delete_principal, set_delegated_admin
 
@@ -216,3 +218,62 @@ def test_a_session_of_a_delegated_role_is_narrowed_by_its_policy(home: Home) -> 
         assert [expire(home, who, uid).status for who in (whole, wide, keyless, nothing)] == [200, 200, 200, 403]
     delegate(home, "steward", delegated=False)
     assert [get_for(home, who, uid).status for who in (whole, wide)] == [403, 403]
+
+
+@pytest.mark.parametrize(
+    "goes",
+    ["UPDATE principals SET delegated_admin = 0 WHERE uid = ?", "DELETE FROM policy_attachments WHERE target = ?"],
+    ids=["delegation", "policy"],
+)
+def test_what_is_taken_back_while_a_call_waits_for_its_transaction_is_gone_for_it(home: Home, goes: str) -> None:
+    name = f"waiting-{len(home.people)}"
+    admin, uid = home.allow(name, EVERYTHING).uid, home.people["victim"].uid
+    delegate(home, name)
+    with plain(home.path) as other, ThreadPoolExecutor(2) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answers = [pool.submit(call, home, name, uid) for call in (expire, get_for)]
+            time.sleep(0.4)  # both are authorised by now and wait for the lock
+            assert not any(answer.done() for answer in answers)
+            assert other.execute(goes, (admin,)).rowcount == 1
+            other.execute("UPDATE accounts SET iam_version = iam_version + 1")
+        finally:
+            other.execute("COMMIT")
+        for answer in answers:
+            home.refusal(answer.result())
+
+
+def test_who_becomes_a_delegate_while_a_call_waits_is_out_of_reach(home: Home) -> None:
+    home.allow("late", EVERYTHING)
+    delegate(home, "late")
+    uid = home.add("promoted").uid
+    with plain(home.path) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answer = pool.submit(get_for, home, "late", uid)
+            time.sleep(0.4)
+            assert not answer.done()
+            other.execute("UPDATE principals SET delegated_admin = 1 WHERE uid = ?", (uid,))
+        finally:
+            other.execute("COMMIT")
+        home.refusal(answer.result(), "ForbiddenDelegatedAdmin")
+
+
+def test_a_condition_of_the_exact_grant_is_asked_again_in_the_transaction(home: Home) -> None:
+    """Also where a wider Allow before it has none: the validity may be set anew while the call waits."""
+    short = {"Condition": {"NumericLessThanEquals": {"cs:KubeConfigDurationMinutes": "60"}}}
+    home.allow("bounded", {"Action": "*"}, {**EVERYTHING, **short})
+    delegate(home, "bounded")
+    uid = home.add("bounded-subject").uid
+    assert home.ask("account", EXPIRE, home.clusters[0], body={"expire_hour": 1, "user": uid}).status == 200
+    with plain(home.path) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answer = pool.submit(get_for, home, "bounded", uid)
+            time.sleep(0.4)
+            assert not answer.done()
+            assert other.execute("UPDATE custom_validities SET hours = 48 WHERE uid = ?", (uid,)).rowcount == 1
+        finally:
+            other.execute("COMMIT")
+        home.refusal(answer.result())
+    assert rows_of(home.path, "SELECT COUNT(*) FROM credentials WHERE uid = ?", uid) == [(0,)]

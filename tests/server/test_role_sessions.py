@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from homes import CLEAN_ONE, FULL, GET, LIST, READ_ONLY, REVOKE, Home, document,
 from wire import STATES, Answer, Place, call, exchange, replaced, sign, write_request
 
 from custody.books import ask as rows_of
+from custody.books import plain
 from installations import AUTHOR, Installation, make_installation, serving
+from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import PrincipalKind
 from kubecustody.custody.changes import Author
 from kubecustody.custody.installation import Custody, add_account, rotate_master_key
+from kubecustody.custody.policies import set_attachment
 from kubecustody.custody.principals import (
     NewAccessKey,
     add_principal,
@@ -294,8 +298,6 @@ def test_a_session_of_another_account_is_of_that_account_alone(home: Home) -> No
     async def work(custody: Custody) -> NewSession:
         account = await add_account(custody, AUTHOR, time.time(), name="other", region_id="local")
         await add_principal(custody, account, AUTHOR, time.time(), kind=PrincipalKind.ROLE, name="deployer")
-        from kubecustody.custody.policies import set_attachment
-
         await set_attachment(custody, account, AUTHOR, time.time(), FULL, attached=True, user="deployer")
         return await begin_session(custody, account, AUTHOR, time.time(), "deployer", name="cli", seconds=900)
 
@@ -421,16 +423,12 @@ def test_a_running_session_outlives_a_new_master_key(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seconds", [899, 43_201, 0, -1])
 def test_a_session_lasts_a_quarter_of_an_hour_to_twelve(installation: Installation, seconds: int) -> None:
-    from kubecustody.core.errors import OperatorError
-
     installation.change(add_principal, kind=PrincipalKind.ROLE, name="deployer")
     with pytest.raises(OperatorError, match="15m to 12h"):
         installation.change(begin_session, "deployer", name="cli", seconds=seconds)
 
 
 def test_only_a_living_role_has_sessions(installation: Installation) -> None:
-    from kubecustody.core.errors import OperatorError
-
     installation.change(add_principal, kind=PrincipalKind.USER, name="anna")
     installation.change(add_principal, kind=PrincipalKind.ROLE, name="off")
     installation.change(set_principal_disabled, "off", disabled=True)
@@ -450,3 +448,49 @@ def test_the_event_of_its_beginning_holds_nothing_that_signs(home: Home) -> None
         home.path, "SELECT details FROM events WHERE subject = ?", f"access-key/{begun.session.access_key_id}"
     )
     assert set(json.loads(details[0])) == {"name", "ends_at", "policy"}
+
+
+# --- between authentication and the transaction
+
+GOES: dict[str, tuple[str, str]] = {
+    "role disabled": ("UPDATE principals SET disabled_at = 1 WHERE uid = ?", "InvalidAccessKeyId.Inactive"),
+    "role deleted": ("UPDATE principals SET deleted_at = 1 WHERE uid = ?", "InvalidAccessKeyId.NotFound"),
+    "sessions ended": (
+        "UPDATE principals SET sessions_from = unixepoch() + 1 WHERE uid = ?",
+        "InvalidSecurityToken.Expired",
+    ),
+    "policy detached": ("DELETE FROM policy_attachments WHERE target = ?", "StatusForbidden"),
+}
+
+
+@pytest.mark.parametrize("what", GOES)
+def test_what_goes_while_a_call_of_a_session_waits_for_its_transaction_is_gone_for_it(home: Home, what: str) -> None:
+    sql, code = GOES[what]
+    name = f"waits-{list(GOES).index(what)}"
+    home.add(name, FULL, kind=PrincipalKind.ROLE)
+    begun = home.begin(name)
+    with plain(home.path) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answer = pool.submit(home.ask, begun, REVOKE, home.clusters[0])
+            time.sleep(0.4)  # it is authenticated by now and waits for the lock
+            assert not answer.done()
+            assert other.execute(sql, (begun.session.uid,)).rowcount == 1
+            other.execute("UPDATE accounts SET iam_version = iam_version + 1")
+        finally:
+            other.execute("COMMIT")
+        home.refusal(answer.result(), code)
+    assert rows_of(home.path, "SELECT COUNT(*) FROM credentials WHERE uid = ?", begun.session.uid) == [(0,)]
+
+
+def test_a_session_that_ends_while_its_call_waits_is_let_finish(home: Home) -> None:
+    brief = sealed_by_hand(home.installation, home.begin("deployer"), ends_at=int(time.time()) + 1)
+    with plain(home.path) as other, ThreadPoolExecutor(1) as pool:
+        other.execute("BEGIN IMMEDIATE")
+        try:
+            answer = pool.submit(home.ask, brief, REVOKE, home.clusters[0])
+            time.sleep(2.1)
+        finally:
+            other.execute("COMMIT")
+        assert answer.result().status == 200
+    home.refusal(home.ask(brief, LIST), "InvalidSecurityToken.Expired")

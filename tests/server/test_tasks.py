@@ -472,3 +472,17 @@ def test_a_task_of_a_server_that_was_killed_is_ended_by_the_next(tmp_path_factor
         with serving(home.installation) as server:
             told = ended(Home(home.installation, server, home.clusters, home.people), task_id)
         assert told["state"] == "success" and wished(home, uid) == [True] * 3
+
+
+def test_two_workers_share_the_tasks_and_do_no_line_twice(tmp_path_factory: pytest.TempPathFactory) -> None:
+    with served_home(tmp_path_factory.mktemp("workers"), clusters=3, workers="2") as home:
+        home.add("full", FULL)
+        uids = [leaver(home).uid for _ in range(4)]
+        with ThreadPoolExecutor(8) as pool:
+            begun = list(pool.map(lambda uid: begin(home, uid), uids * 4))
+        for task_id in set(begun):
+            assert ended(home, task_id)["state"] == "success"
+        sql = "SELECT uid, COUNT(*) FROM events WHERE kind = 'removal_requested' GROUP BY uid"
+        assert sorted(rows_of(home.path, sql)) == sorted((uid, 3) for uid in uids)
+        sql = "SELECT COUNT(*) FROM events WHERE kind = 'task_ended'"
+        assert rows_of(home.path, sql) == [(len(set(begun)),)]

@@ -135,6 +135,20 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Have somebody else clean you; the account's kubeconfigs end by RevokeK8sClusterKubeConfig.",
     ),
     ErrorDefinition(
+        "ForbiddenGrantPermissions",
+        403,
+        "These permissions cannot be changed by this caller: {reason}",
+        "Nobody grants to the account or to themselves, or more than they hold.",
+        "Have the account itself, or somebody who holds as much, make the call.",
+    ),
+    ErrorDefinition(
+        "ForbiddenQueryClusterNamespace",
+        403,
+        "The caller is permitted nothing in the cluster {cluster_id}, so its namespaces are not told.",
+        "Namespaces are told to whom something is permitted in the cluster.",
+        "Have permissions in the cluster granted (GrantPermissions).",
+    ),
+    ErrorDefinition(
         "ErrorTaskNotFound",
         404,
         "The task {task_id} does not exist in this account.",
@@ -147,6 +161,13 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "The cluster cannot be registered: {reason}",
         "The cluster does not answer this server, is not who it should be, or is registered already.",
         "Do what the message says, and register it again; with DryRun=true only the report is given.",
+    ),
+    ErrorDefinition(
+        "ErrorPlanChanged",
+        409,
+        "The plan for the cluster {cluster_id} is no longer what would be done. Ask for it again; give its PlanHash.",
+        "What is wanted, or what the cluster has, changed since the plan was shown.",
+        "Ask for the plan again (`kubecustody clusters plan`), look at it, and confirm that one.",
     ),
     ErrorDefinition(
         "ErrorTooManyClusters",

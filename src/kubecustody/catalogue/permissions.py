@@ -7,8 +7,15 @@ from typing import Annotated
 
 from kubecustody.catalogue.model import ALL_RESOURCES, ONE_CLUSTER, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
-from kubecustody.core.errors import BodyMalformed, ClusterNotFound, ClusterStateForbids, UserNotFound
-from kubecustody.core.permissions import MOST_PERMISSIONS, GrantForbidden, NamespaceQueryForbidden
+from kubecustody.core.errors import (
+    BodyMalformed,
+    ClusterNotFound,
+    ClusterStateForbids,
+    GrantForbidden,
+    NamespaceQueryForbidden,
+    UserNotFound,
+)
+from kubecustody.core.permissions import MOST_PERMISSIONS
 
 ROLE_TYPES = {
     "cluster": "The permission is for one cluster.",

@@ -9,6 +9,7 @@ from kubecustody.core.errors import (
     ClusterNotFound,
     ClusterNotUsable,
     ClusterStateForbids,
+    PlanChanged,
 )
 
 _ALL = "acs:kubecustody:{region_id}:{account_id}:cluster/*"
@@ -135,4 +136,78 @@ TEST_CLUSTER = Operation(
     ours=True,
 )
 
-REGISTERING_OPERATIONS = (REGISTER_CLUSTER, TEST_CLUSTER)
+
+class ManageClusterInput(Shape):
+    """Which cluster, and by which plan."""
+
+    cluster_id: Annotated[
+        str,
+        Member(
+            "The cluster ID.",
+            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
+            wire_name="ClusterId",
+            location=Location.PATH,
+            ours=True,
+        ),
+    ]
+    mode: Annotated[
+        str,
+        Member(
+            "What is to be done with the cluster.",
+            example="manage",
+            wire_name="Mode",
+            values={
+                "manage": "Its bindings are kept as they are wanted here.",
+                "observe": "It is looked at, and never written to.",
+            },
+            ours=True,
+        ),
+    ] = "manage"
+    plan_hash: Annotated[
+        str,
+        Member(
+            "PlanHash of the answer that showed what managing would change. Left out, only that is shown.",
+            wire_name="PlanHash",
+            most=64,
+            ours=True,
+        ),
+    ] = ""
+
+
+class PlannedStep(Shape):
+    """One change that managing would make in the cluster."""
+
+    what: Annotated[str, Member("What would be done: create, replace or delete.", example="create", ours=True)]
+    binding: Annotated[str, Member("The binding: kind, namespace where it has one, and name, by slashes.", ours=True)]
+    role: Annotated[str, Member("The ClusterRole that it gives.", example="cs:admin", ours=True)]
+    subjects: Annotated[list[str], Member("The user names that it would have.", ours=True)]
+
+
+class ManageClusterOutput(Shape):
+    """How the cluster is kept, and what was, or would be, changed."""
+
+    mode: Annotated[str, Member("How it is kept now.", example="observe", ours=True)]
+    plan_hash: Annotated[str, Member("What identifies this plan: give it to carry the plan out.", ours=True)]
+    steps: Annotated[list[PlannedStep], Member("What is to be changed, in order.", ours=True)]
+    warnings: Annotated[list[str], Member("What stands in the way, or would be stopped.", ours=True)]
+
+
+MANAGE_CLUSTER = Operation(
+    name="ManageCluster",
+    method="POST",
+    path="/clusters/{ClusterId}/manage",
+    summary="Keep a cluster's bindings as they are wanted here, or only observe it.",
+    description="Without PlanHash it shows every change that managing would make and changes nothing. With the "
+    "PlanHash of that answer, if it is still the plan, the cluster is managed from then on. With Mode=observe nothing "
+    "is written to it any more.",
+    action_names=("kubecustody:ManageCluster",),
+    access_level=AccessLevel.WRITE,
+    resource=_ONE,
+    effects=frozenset({Effect.CHANGES_SETTINGS, Effect.GRANTS, Effect.REMOVES}),
+    input=ManageClusterInput,
+    output=ManageClusterOutput,
+    errors=(ClusterNotFound, ClusterStateForbids, ClusterNotUsable, PlanChanged, BodyMalformed),
+    ours=True,
+)
+
+REGISTERING_OPERATIONS = (REGISTER_CLUSTER, TEST_CLUSTER, MANAGE_CLUSTER)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from kubecustody.catalogue.registering import ClusterReportOutput
+from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
 from kubecustody.cli.remote import remote_options
 from kubecustody.client import ApiError, Client, Endpoint
@@ -111,6 +111,46 @@ def test_command(endpoint: Endpoint, cluster: str | None, every: bool) -> None:
         for cluster_id in [cluster] if cluster else _reached(client):
             well = _tell(cluster_id, client.test_cluster(cluster_id)) and well
     sys.exit(0 if well else 1)
+
+
+@clusters_group.command("plan")
+@click.argument("cluster")
+@remote_options
+def plan_command(endpoint: Endpoint, cluster: str) -> None:
+    """Show every change that managing CLUSTER (id) would make, and the plan's hash."""
+    with _calling(endpoint) as client:
+        _tell_plan(client.manage_cluster(cluster))
+
+
+@clusters_group.command("manage")
+@click.argument("cluster")
+@click.option("--plan", "plan_hash", required=True, metavar="HASH", help="The hash that `clusters plan` told.")
+@remote_options
+def manage_command(endpoint: Endpoint, cluster: str, plan_hash: str) -> None:
+    """Keep the bindings of CLUSTER (id) as they are wanted here, beginning with the plan of this hash."""
+    with _calling(endpoint) as client:
+        _tell_plan(client.manage_cluster(cluster, plan_hash=plan_hash))
+
+
+@clusters_group.command("observe")
+@click.argument("cluster")
+@remote_options
+def observe_command(endpoint: Endpoint, cluster: str) -> None:
+    """Only look at CLUSTER (id) from now on: nothing is written to it any more."""
+    with _calling(endpoint) as client:
+        client.manage_cluster(cluster, mode="observe")
+    say(f"{cluster} is only observed.")
+
+
+def _tell_plan(plan: ManageClusterOutput) -> None:
+    for step in plan.steps:
+        who = ", ".join(step.subjects)
+        say(printable(f"{step.what} {step.binding} ({step.role})" + (f": {who}" if who else "")))
+    if not plan.steps:
+        say("Nothing is to be changed.")
+    for warning in plan.warnings:
+        note(printable(warning))
+    note(f"mode: {plan.mode}  plan: {plan.plan_hash}")
 
 
 def _reached(client: Client) -> list[str]:

@@ -72,16 +72,20 @@ def get_kubeconfig_command(
     place = _merge_target(target) if merge else out
     # Before anything is issued: what can be seen now need not lose a key then.
     existing = read_existing(place) if merge and place else ""
+    diff_lines(existing, existing)  # refuses what cannot be read
     if place and place != _STANDARD_OUTPUT and not dry_run:
         _check_folder(place)
+    listed = True
     try:
         with Client(endpoint) as client:
-            cluster_id = _find_cluster(client, cluster)
+            cluster_id, listed = _find_cluster(client, cluster)
             text, expiration = _fetch(
                 client, cluster_id, local_key=local_key, private_address=private_address, minutes=minutes
             )
     except ApiError as error:
         note(str(error))
+        if error.code == "ErrorClusterNotFound" and not listed:
+            note("You may not list clusters, so that a name is not found here: say the cluster's id.")
         sys.exit(1)
     if merge and place:
         _merge(place, existing, text, dry_run=dry_run)
@@ -126,17 +130,20 @@ def _merge_target(target: Path | None) -> Path:
     return next((path for path in named if path.exists()), named[-1])
 
 
-def _find_cluster(client: Client, cluster: str) -> str:
-    """The id of the cluster of this name; what is no name that the caller may see is taken for an id."""
+def _find_cluster(client: Client, cluster: str) -> tuple[str, bool]:
+    """The id of the cluster of this name, and whether the caller may list clusters.
+
+    What is no name that the caller may see is taken for an id.
+    """
     try:
         alive = [one.cluster_id for one in _list_clusters(client, cluster) if one.name == cluster]
     except ApiError as error:
         if error.code != "StatusForbidden":
             raise
-        return cluster
+        return cluster, False
     if len(alive) > 1:
         raise OperatorError(f"Several clusters are called {cluster}; say which by its id: {', '.join(alive)}.")
-    return alive[0] if alive else cluster
+    return alive[0] if alive else cluster, True
 
 
 def _list_clusters(client: Client, part: str) -> list[ListedCluster]:

@@ -11,7 +11,7 @@ try:
     from yarl import URL
 except ImportError:
     raise ImportError(
-        "The asynchronous client needs aiohttp: pip install 'kubecustody[async]'. The blocking one needs nothing more."
+        "The asynchronous client needs aiohttp: pip install aiohttp. The blocking one needs nothing more."
     ) from None
 
 from kubecustody.catalogue.model import Operation

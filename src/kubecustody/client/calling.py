@@ -42,7 +42,13 @@ from kubecustody.catalogue.permissions import (
     UpdateUserPermissionsInput,
     UserPermission,
 )
-from kubecustody.catalogue.registering import ClusterReportOutput, RegisterClusterInput, TestClusterInput
+from kubecustody.catalogue.registering import (
+    ClusterReportOutput,
+    ManageClusterInput,
+    ManageClusterOutput,
+    RegisterClusterInput,
+    TestClusterInput,
+)
 from kubecustody.catalogue.states import (
     ListClusterKubeconfigStatesInput,
     ListClusterKubeconfigStatesOutput,
@@ -382,6 +388,13 @@ class Calls:
         """Look at a cluster that this server can reach, now."""
         return cast("ClusterReportOutput", self._call("TestCluster", TestClusterInput(cluster_id=cluster_id)))
 
+    def manage_cluster(self, cluster_id: str, *, mode: str = "manage", plan_hash: str = "") -> ManageClusterOutput:
+        """Keep a cluster's bindings as they are wanted here, or only observe it."""
+        return cast(
+            "ManageClusterOutput",
+            self._call("ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)),
+        )
+
 
 class AsyncCalls:
     """Every operation as a method, its answer awaited."""
@@ -710,3 +723,14 @@ class AsyncCalls:
     async def test_cluster(self, cluster_id: str) -> ClusterReportOutput:
         """Look at a cluster that this server can reach, now."""
         return cast("ClusterReportOutput", await self._call("TestCluster", TestClusterInput(cluster_id=cluster_id)))
+
+    async def manage_cluster(
+        self, cluster_id: str, *, mode: str = "manage", plan_hash: str = ""
+    ) -> ManageClusterOutput:
+        """Keep a cluster's bindings as they are wanted here, or only observe it."""
+        return cast(
+            "ManageClusterOutput",
+            await self._call(
+                "ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)
+            ),
+        )

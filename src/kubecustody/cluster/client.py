@@ -16,23 +16,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode, urlsplit
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
 from kubecustody.cluster import documents
 from kubecustody.cluster.access import Access
+from kubecustody.cluster.asking import JSON, MANAGER, UNREADABLE, Api, status_of
 from kubecustody.cluster.connections import Answer, Connections
-from kubecustody.cluster.errors import (
-    AddressRefused,
-    Conflict,
-    NotFound,
-    NotKubernetes,
-    StatusError,
-    TooBig,
-    status_error,
-)
+from kubecustody.cluster.errors import AddressRefused, Conflict, NotFound, NotKubernetes
 from kubecustody.core.bindings import CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
 
 __all__ = [
@@ -47,14 +40,9 @@ __all__ = [
     "WhoAmI",
 ]
 
-Document = TypeVar("Document")
-
-MANAGER = "kubecustody"
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MARKER_NAME = "kubecustody-owner"
 SIGNER_NAME = "kubernetes.io/kube-apiserver-client"
-MOST_ITEMS = 20_000
-PAGE_ITEMS = 500
 
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 CONFIG_MAPS = f"{KUBE_SYSTEM}/configmaps"
@@ -64,17 +52,12 @@ API_SERVERS = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 AUTHORIZATION = "authorization.k8s.io/v1"
 AUTHENTICATION = "authentication.k8s.io/v1"
 
-JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 APPLY = "application/apply-patch+yaml"
-NAMES_ALONE = f"{JSON};as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
 # k8s.io/apiserver (pkg/endpoints/handlers/responsewriters/errors.go, read for 1.37) quotes the user as Go does (%q).
 FORBIDDEN_USER = re.compile(r'User ("(?:[^"\\]|\\.)*") cannot ')
 AUTHORIZER_FAILED = b'Internal Server Error: "' + KUBE_SYSTEM.encode()
-# What a foreign document makes of msgspec: no JSON, another shape, no UTF-8, nested a thousand times.
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-NO_SUCH_PATH = (b"404 page not found", b"404: Page Not Found")
 
 
 class ReviewReason(StrEnum):
@@ -148,6 +131,7 @@ class Cluster:
 
     def __init__(self, connections: Connections, access: Access) -> None:
         self._connections, self._access = connections, access
+        self._api = Api(connections, access)
 
     def at(self, address: str) -> "Cluster":
         """The same cluster through the API server at IP:PORT, vouched for as before: by the same CA, for the same name.
@@ -157,8 +141,8 @@ class Cluster:
         name = self._access.tls_server_name or urlsplit(self._access.endpoint).hostname
         try:
             parts = urlsplit(f"https://{address}")
-            host = ipaddress.ip_address(parts.hostname or "")
-            if parts.port is None or parts.netloc != _join(host, parts.port):
+            ipaddress.ip_address(parts.hostname or "")
+            if parts.port is None or parts.netloc != address or not set("@%").isdisjoint(address):
                 raise ValueError
         except ValueError:
             raise AddressRefused("What should be the address of an API server is not IP:PORT.") from None
@@ -168,20 +152,20 @@ class Cluster:
 
     async def get_version(self) -> str:
         """The version without its v, such as 1.37.2."""
-        return (await self._ask("GET", "/version", documents.Version)).git_version.removeprefix("v")
+        return (await self._api.ask("GET", "/version", documents.Version)).git_version.removeprefix("v")
 
     async def get_kube_system_uid(self) -> str:
         """The uid of namespace kube-system, which tells clusters apart."""
-        found = await self._ask("GET", KUBE_SYSTEM, documents.Named)
+        found = await self._api.ask("GET", KUBE_SYSTEM, documents.Named)
         if not found.metadata.uid:
-            raise NotKubernetes(f"{self._asked('GET', KUBE_SYSTEM)}: the answer has no uid.")
+            raise NotKubernetes(f"{self._api.asked('GET', KUBE_SYSTEM)}: the answer has no uid.")
         return found.metadata.uid
 
     async def get_client_ca(self) -> bytes | None:
         """The PEM of the CAs whose client certificates it takes; None where it does not say so."""
         path = f"{CONFIG_MAPS}/extension-apiserver-authentication"
         try:
-            found = await self._ask("GET", path, documents.ConfigMap)
+            found = await self._api.ask("GET", path, documents.ConfigMap)
         except NotFound:
             return None
         pem = found.data.get("client-ca-file")
@@ -190,7 +174,7 @@ class Cluster:
     async def list_api_servers(self) -> list[str]:
         """The addresses (IP:PORT) of its API servers as it names them, sorted; where they lead is not judged."""
         query = {"labelSelector": "kubernetes.io/service-name=kubernetes"}
-        slices = await self._list(API_SERVERS, documents.EndpointSlice, query=query)
+        slices = await self._api.list_items(API_SERVERS, documents.EndpointSlice, query=query)
         found = (
             _join(address, port.port)
             for one in slices
@@ -202,12 +186,12 @@ class Cluster:
 
     async def list_namespaces(self) -> list[str]:
         """The names of all namespaces, sorted."""
-        return await self._list_names("/api/v1/namespaces")
+        return await self._api.list_names("/api/v1/namespaces")
 
     async def get_marker(self) -> Marker | None:
         """The marker, None where there is none."""
         try:
-            return _marker(await self._ask("GET", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap))
+            return _marker(await self._api.ask("GET", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap))
         except NotFound:
             return None
 
@@ -219,18 +203,18 @@ class Cluster:
         metadata: dict[str, Any] = {"name": MARKER_NAME, "namespace": "kube-system", "labels": {MANAGED_BY: MANAGER}}
         document = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": dict(data)}
         if resource_version is None:
-            return _marker(await self._ask("POST", CONFIG_MAPS, documents.ConfigMap, body=document))
+            return _marker(await self._api.ask("POST", CONFIG_MAPS, documents.ConfigMap, body=document))
         if not resource_version:
             raise ValueError("an empty resource version would overwrite whatever is there")
         metadata["resourceVersion"] = resource_version
-        return _marker(await self._ask("PUT", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap, body=document))
+        return _marker(await self._api.ask("PUT", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap, body=document))
 
     # --- who may do what ------------------------------------------------------------------------------------
 
     async def who_am_i(self) -> WhoAmI:
         """As whom it sees this server. Raises NotFound before Kubernetes 1.28."""
         path, body = _review(AUTHENTICATION, "SelfSubjectReview", None)
-        info = (await self._ask("POST", path, documents.SelfReview, body=body)).status.user_info
+        info = (await self._api.ask("POST", path, documents.SelfReview, body=body)).status.user_info
         return WhoAmI(info.username, tuple(info.groups))
 
     async def can_i(
@@ -239,7 +223,7 @@ class Cluster:
         """Whether this server may do that. namespace "": in all namespaces, or of what is in none."""
         spec = {"resourceAttributes": _attributes(verb, group, resource, namespace, name, subresource)}
         path, body = _review(AUTHORIZATION, "SelfSubjectAccessReview", spec)
-        return (await self._ask("POST", path, documents.AccessReview, body=body)).status.allowed
+        return (await self._api.ask("POST", path, documents.AccessReview, body=body)).status.allowed
 
     async def review(
         self,
@@ -262,7 +246,7 @@ class Cluster:
         else:
             spec["resourceAttributes"] = _attributes(verb, group, resource, namespace, name, subresource)
         path, body = _review(AUTHORIZATION, "SubjectAccessReview", spec)
-        status = (await self._ask("POST", path, documents.AccessReview, body=body)).status
+        status = (await self._api.ask("POST", path, documents.AccessReview, body=body)).status
         return Review(status.allowed, status.denied, _reason_of(status))
 
     async def probe_as(self, certificate: bytes, private_key: bytes) -> Probe:
@@ -276,11 +260,11 @@ class Cluster:
             access,
             "GET",
             access.endpoint + KUBE_SYSTEM,
-            asked=self._asked("GET", KUBE_SYSTEM),
+            asked=self._api.asked("GET", KUBE_SYSTEM),
             headers={"Accept": JSON, "User-Agent": MANAGER},
             once=True,
         )
-        status = _status_of(answer)
+        status = status_of(answer)
         names_user = _user_in(status.message) if status is not None and answer.status == 403 else None
         return Probe(answer.status, names_user, _kind_of(answer, status), access.server_ca is not None)
 
@@ -302,7 +286,7 @@ class Cluster:
                 "usages": ["digital signature", "client auth"],
             },
         }
-        return _csr_state(await self._ask("POST", REQUESTS, documents.CertificateSigningRequest, body=document))
+        return _csr_state(await self._api.ask("POST", REQUESTS, documents.CertificateSigningRequest, body=document))
 
     async def approve_csr(self, name: str, *, uid: str | None = None) -> CsrState:
         """The request, now approved unless it was decided before: two requests.
@@ -310,10 +294,12 @@ class Cluster:
         uid: whose approval is meant. Raises Conflict where another request has come into its place.
         """
         path = f"{REQUESTS}/{_segment(name)}"
-        document = await self._ask("GET", path, dict[str, Any])
-        found = self._converted("GET", path, document, documents.CertificateSigningRequest)
+        document = await self._api.ask("GET", path, dict[str, Any])
+        found = self._api.converted("GET", path, document, documents.CertificateSigningRequest)
         if uid is not None and found.metadata.uid != uid:
-            raise Conflict(f"{self._asked('GET', path)} answers with another request of this name.", 409, "Conflict")
+            raise Conflict(
+                f"{self._api.asked('GET', path)} answers with another request of this name.", 409, "Conflict"
+            )
         if found.has("Approved") or found.has("Denied"):
             return _csr_state(found)
         approval = {
@@ -325,23 +311,23 @@ class Cluster:
         status = document.setdefault("status", {})
         status["conditions"] = [*(status.get("conditions") or ()), approval]
         target = f"{path}/approval"
-        return _csr_state(await self._ask("PUT", target, documents.CertificateSigningRequest, body=document))
+        return _csr_state(await self._api.ask("PUT", target, documents.CertificateSigningRequest, body=document))
 
     async def get_csr(self, name: str) -> CsrState:
         """The request as it is. Raises NotFound: Kubernetes deletes it about an hour after it was decided."""
         path = f"{REQUESTS}/{_segment(name)}"
-        return _csr_state(await self._ask("GET", path, documents.CertificateSigningRequest))
+        return _csr_state(await self._api.ask("GET", path, documents.CertificateSigningRequest))
 
     async def delete_csr(self, name: str, *, uid: str | None = None) -> None:
         """Let there be no such request. Raises NotFound, and Conflict where it is not the one with this uid."""
-        await self._delete(f"{REQUESTS}/{_segment(name)}", {"uid": uid} if uid else {})
+        await self._api.delete(f"{REQUESTS}/{_segment(name)}", {"uid": uid} if uid else {})
 
     # --- RBAC -----------------------------------------------------------------------------------------------
 
     async def list_bindings(self) -> list[SeenBinding]:
         """All ClusterRoleBindings, and the RoleBindings of all namespaces. Raises TooBig for more than 20,000."""
-        found = await self._list(f"{RBAC}/clusterrolebindings", documents.Binding)
-        found += await self._list(f"{RBAC}/rolebindings", documents.Binding, already=len(found))
+        found = await self._api.list_items(f"{RBAC}/clusterrolebindings", documents.Binding)
+        found += await self._api.list_items(f"{RBAC}/rolebindings", documents.Binding, already=len(found))
         return [one.seen() for one in found]
 
     async def create_binding(
@@ -357,7 +343,7 @@ class Cluster:
     ) -> SeenBinding:
         """A new binding. Raises AlreadyThere; Forbidden where this server may not bind that role."""
         document = documents.binding_document(kind, namespace, name, role_kind, role_name, subjects, labels)
-        return (await self._ask("POST", _bindings(kind, namespace), documents.Binding, body=document)).seen()
+        return (await self._api.ask("POST", _bindings(kind, namespace), documents.Binding, body=document)).seen()
 
     async def replace_binding(
         self,
@@ -381,16 +367,16 @@ class Cluster:
             metadata["labels"] = dict(labels)
         patch = {"metadata": metadata, "subjects": documents.subject_documents(subjects)}
         path = f"{_bindings(kind, namespace)}/{_segment(name)}"
-        return (await self._ask("PATCH", path, documents.Binding, body=patch, content_type=MERGE_PATCH)).seen()
+        return (await self._api.ask("PATCH", path, documents.Binding, body=patch, content_type=MERGE_PATCH)).seen()
 
     async def delete_binding(self, kind: str, namespace: str, name: str, *, uid: str, resource_version: str) -> None:
         """Let the binding that was seen be no more. Raises Conflict if it is not as it was seen, NotFound."""
         path = f"{_bindings(kind, namespace)}/{_segment(name)}"
-        await self._delete(path, {"uid": uid, "resourceVersion": resource_version})
+        await self._api.delete(path, {"uid": uid, "resourceVersion": resource_version})
 
     async def list_cluster_role_names(self) -> list[str]:
         """The names of all ClusterRoles, sorted."""
-        return await self._list_names(f"{RBAC}/clusterroles")
+        return await self._api.list_names(f"{RBAC}/clusterroles")
 
     async def apply_cluster_role(
         self, name: str, rules: Sequence[Mapping[str, Sequence[str]]], labels: Mapping[str, str]
@@ -406,107 +392,12 @@ class Cluster:
             "rules": [{key: [*values] for key, values in rule.items()} for rule in rules],
         }
         path = f"{RBAC}/clusterroles/{_segment(name)}"
-        await self._ask("PATCH", path, documents.Named, query={"force": "true"}, body=document, content_type=APPLY)
-
-    # --- asking ---------------------------------------------------------------------------------------------
-
-    async def _list_names(self, path: str) -> list[str]:
-        return sorted(one.metadata.name for one in await self._list(path, documents.Named, accept=NAMES_ALONE))
-
-    async def _list(
-        self,
-        path: str,
-        item: type[Document],
-        *,
-        query: Mapping[str, str] = {},
-        accept: str = JSON,
-        already: int = 0,
-    ) -> list[Document]:
-        """All items, page by page. Raises TooBig where they, and as many as there are already, are more than 20,000."""
-        found: list[Document] = []
-        token = ""
-        while True:
-            more = {**query, "limit": str(PAGE_ITEMS), **({"continue": token} if token else {})}
-            page = await self._ask("GET", path, documents.List[item], query=more, accept=accept)  # type: ignore[valid-type]
-            found += page.items or ()
-            if already + len(found) > MOST_ITEMS:
-                raise TooBig(f"{self._asked('GET', path)}: there are more than {MOST_ITEMS} of them.")
-            token = page.metadata.continue_
-            if not token:
-                return found
-
-    async def _delete(self, path: str, preconditions: Mapping[str, str]) -> None:
-        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
-        if preconditions:
-            options["preconditions"] = dict(preconditions)
-        await self._ask("DELETE", path, dict[str, Any], body=options)
-
-    async def _ask(
-        self,
-        method: str,
-        path: str,
-        expected: type[Document],
-        *,
-        query: Mapping[str, str] = {},
-        body: object = None,
-        content_type: str = JSON,
-        accept: str = JSON,
-    ) -> Document:
-        """The document that is answered. Raises ClusterError."""
-        headers = {"Accept": accept, "User-Agent": MANAGER}
-        if self._access.token is not None:
-            headers["Authorization"] = f"Bearer {self._access.token}"
-        if body is not None:
-            headers["Content-Type"] = content_type
-        if method in ("POST", "PUT", "PATCH"):
-            query = {**query, "fieldManager": MANAGER}
-        answer = await self._connections.send(
-            self._access,
-            method,
-            f"{self._access.endpoint}{path}{'?' + urlencode(query) if query else ''}",
-            asked=self._asked(method, path),
-            headers=headers,
-            body=None if body is None else msgspec.json.encode(body),
-        )
-        return self._decoded(method, path, answer, expected)
-
-    def _asked(self, method: str, path: str) -> str:
-        return f"{method} {self._access.endpoint}{path}"
-
-    def _decoded(self, method: str, path: str, answer: Answer, expected: type[Document]) -> Document:
-        if not 200 <= answer.status < 300:
-            raise self._refusal(method, path, answer)
-        if answer.content_type != JSON:
-            raise NotKubernetes(f"{self._asked(method, path)}: the answer is not JSON.")
-        try:
-            return msgspec.json.decode(answer.body, type=expected)
-        except UNREADABLE:
-            # What msgspec says may repeat a name of the answer's making.
-            raise NotKubernetes(f"{self._asked(method, path)}: the answer is none of Kubernetes' making.") from None
-
-    def _converted(self, method: str, path: str, document: object, expected: type[Document]) -> Document:
-        try:
-            return msgspec.convert(document, expected)
-        except msgspec.ValidationError:
-            raise NotKubernetes(f"{self._asked(method, path)}: the answer is none of Kubernetes' making.") from None
-
-    def _refusal(self, method: str, path: str, answer: Answer) -> StatusError | NotKubernetes:
-        """The error for an answer that is none of success.
-
-        What stands in the way may say 401 or 403 too, and must not be taken for the cluster: these count as a Status
-        only. 429 and 5xx come from load balancers, and from Kubernetes as plain text as well.
-        """
-        asked, status = self._asked(method, path), _status_of(answer)
-        as_text = answer.status == 429 or answer.status >= 500
-        as_text = as_text or (answer.status == 404 and answer.body.startswith(NO_SUCH_PATH))
-        if answer.status < 400 or (status is None and not as_text):
-            return NotKubernetes(f"{asked}: what answers {answer.status} is no Kubernetes API server.")
-        return status_error(asked, answer.status, status.reason if status else "", answer.retry_after)
+        await self._api.ask("PATCH", path, documents.Named, query={"force": "true"}, body=document, content_type=APPLY)
 
 
-def _join(host: object, port: int | None) -> str:
+def _join(host: str, port: int | None) -> str:
     """HOST:PORT, with brackets around an IPv6 address."""
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _segment(name: str) -> str:
@@ -564,17 +455,6 @@ def _csr_state(found: documents.CertificateSigningRequest) -> CsrState:
         denied=found.has("Denied"),
         failed=found.has("Failed"),
     )
-
-
-def _status_of(answer: Answer) -> documents.Status | None:
-    """The Kubernetes Status in an answer, None where it is something else."""
-    if answer.content_type != JSON:
-        return None
-    try:
-        status = msgspec.json.decode(answer.body, type=documents.Status)
-    except UNREADABLE:
-        return None
-    return status if status.kind == "Status" else None
 
 
 def _user_in(message: str) -> str | None:

@@ -13,8 +13,11 @@
     │   ├── TooManyCredentials       QuotaExceeded.KubeConfig
     │   ├── AuditNotReadable         ErrorAuditNotReadable
     │   ├── CleanForbidden           ForbiddenCleanUserPermissions
+    │   ├── GrantForbidden           ForbiddenGrantPermissions
+    │   ├── NamespaceQueryForbidden  ForbiddenQueryClusterNamespace
     │   ├── TaskNotFound             ErrorTaskNotFound
     │   ├── ClusterNotUsable         ErrorClusterNotUsable
+    │   ├── PlanChanged              ErrorPlanChanged
     │   ├── TooManyClusters          ErrorTooManyClusters
     │   ├── CertificateRequestRefused  ErrorCertificateRequest
     │   ├── BodyMalformed            ErrorJsonDecode
@@ -167,6 +170,22 @@ class CleanForbidden(RequestError):
 
 
 @dataclass(eq=False)
+class GrantForbidden(RequestError):
+    """The caller may not change these permissions. `reason` says why."""
+
+    code: ClassVar[str] = "ForbiddenGrantPermissions"
+    reason: str
+
+
+@dataclass(eq=False)
+class NamespaceQueryForbidden(RequestError):
+    """The caller is permitted nothing in the cluster, so its namespaces are not told."""
+
+    code: ClassVar[str] = "ForbiddenQueryClusterNamespace"
+    cluster_id: str
+
+
+@dataclass(eq=False)
 class TaskNotFound(RequestError):
     """The account never had a task of this id."""
 
@@ -180,6 +199,14 @@ class ClusterNotUsable(RequestError):
 
     code: ClassVar[str] = "ErrorClusterNotUsable"
     reason: str
+
+
+@dataclass(eq=False)
+class PlanChanged(RequestError):
+    """A plan that is to be carried out is no longer what would be done."""
+
+    code: ClassVar[str] = "ErrorPlanChanged"
+    cluster_id: str
 
 
 @dataclass(eq=False)

@@ -6,11 +6,10 @@ cluster, for one namespace of it, or for all clusters, those to come too; its ro
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
-from kubecustody.core.errors import Fault, ParametersRefused, RequestError
+from kubecustody.core.errors import Fault, GrantForbidden, ParametersRefused
 
 ADMIN = "admin"
 PREDEFINED_ROLES = (ADMIN, "admin-view", "ops", "dev", "restricted")
@@ -40,22 +39,6 @@ class Mode(StrEnum):
     APPLY = "apply"
     PATCH = "patch"
     DELETE = "delete"
-
-
-@dataclass(eq=False)
-class GrantForbidden(RequestError):
-    """The caller may not change these permissions. `reason` says why."""
-
-    code: ClassVar[str] = "ForbiddenGrantPermissions"
-    reason: str
-
-
-@dataclass(eq=False)
-class NamespaceQueryForbidden(RequestError):
-    """The caller is permitted nothing in the cluster, so its namespaces are not told."""
-
-    code: ClassVar[str] = "ForbiddenQueryClusterNamespace"
-    cluster_id: str
 
 
 class AskedPermission(NamedTuple):
@@ -154,9 +137,13 @@ def _shown(text: str) -> str:
 
 
 def permissions_after(before: Collection[Permission], mode: Mode, named: Iterable[Permission]) -> frozenset[Permission]:
-    """What a person is permitted after a change."""
+    """What a person is permitted after a change: no more than one request could name. Raises ParametersRefused."""
     if mode is Mode.PATCH:
-        return frozenset(before) | frozenset(named)
+        after = frozenset(before) | frozenset(named)
+        if len(after) > MOST_PERMISSIONS:
+            text = f"makes it {len(after)} permissions of one user; at most {MOST_PERMISSIONS} are kept."
+            raise ParametersRefused((Fault("body", text),))
+        return after
     if mode is Mode.DELETE:
         return frozenset(before) - frozenset(named)
     return frozenset(named)

@@ -36,6 +36,7 @@ from kubecustody.store.clusters import (
     list_cluster_facts,
     list_clusters_like,
     list_regions,
+    lower_ascii,
 )
 from kubecustody.store.fleet import list_clusters
 from kubecustody.store.transactions import Transaction
@@ -97,7 +98,7 @@ async def _find(
         return [], 0
     if request.cluster_id:
         one = await find_cluster_facts(tx, caller.account_id, request.cluster_id)
-        fits = one and request.name.lower() in one.name.lower() and region_id in ("", one.region_id)
+        fits = one and lower_ascii(request.name) in lower_ascii(one.name) and region_id in ("", one.region_id)
         found = [one] if one and fits else []
         return found[page.offset : page.offset + page.size], len(found)
     if request.name or region_id:

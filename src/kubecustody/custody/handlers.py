@@ -57,6 +57,7 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
 ACT_HANDLERS: dict[str, tuple[str, str]] = {
     "RegisterCluster": ("registering", "register_cluster"),
     "TestCluster": ("registering", "test_cluster"),
+    "ManageCluster": ("registering", "manage_cluster"),
 }
 
 _readers: dict[str, ReadHandler] = {

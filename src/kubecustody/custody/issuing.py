@@ -342,6 +342,11 @@ async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluste
     state = cluster.seen_state or cluster.told_state
     if state not in _USABLE_STATES:
         raise ClusterStateForbids(cluster.cluster_id, f"it is {state}.")
+    if found.mode == "observe":
+        raise ClusterStateForbids(
+            cluster.cluster_id,
+            f"it is only observed. `kubecustody clusters plan {cluster.cluster_id}` shows what managing would change.",
+        )
     if signer is None or signer.kind != "ca" or signer.to_at is not None:
         raise ClusterStateForbids(
             cluster.cluster_id,

@@ -14,13 +14,17 @@ from kubecustody.catalogue.permissions import (
     UpdateUserPermissionsInput,
     UserPermission,
 )
-from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids, UserNotFound
+from kubecustody.core.errors import (
+    ClusterNotFound,
+    ClusterStateForbids,
+    GrantForbidden,
+    NamespaceQueryForbidden,
+    UserNotFound,
+)
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.permissions import (
     AskedPermission,
-    GrantForbidden,
     Mode,
-    NamespaceQueryForbidden,
     Permission,
     check_may_grant,
     is_admin_of,

@@ -3,11 +3,16 @@
 from kubecustody.catalogue.registering import (
     ClusterFinding,
     ClusterReportOutput,
+    ManageClusterInput,
+    ManageClusterOutput,
+    PlannedStep,
     RegisterClusterInput,
     TestClusterInput,
 )
 from kubecustody.cluster.access import Access, access_from_kubeconfig, dump_access
 from kubecustody.cluster.client import Cluster as Reached
+from kubecustody.cluster.errors import ClusterError
+from kubecustody.core.bindings import Delete, Step, check_brake, hash_of
 from kubecustody.core.errors import (
     ClusterNotFound,
     ClusterNotUsable,
@@ -15,16 +20,19 @@ from kubecustody.core.errors import (
     Fault,
     OperatorError,
     ParametersRefused,
+    PlanChanged,
 )
 from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Change
 from kubecustody.custody.clusters import ClusterFields, record_cluster
 from kubecustody.custody.installation import seal_cluster_access
-from kubecustody.custody.observing import Finding, Look, look, observe, record_look
+from kubecustody.custody.managing import MANAGE, OBSERVE, load_facts, look_and_manage, make_plan
+from kubecustody.custody.observing import Finding, Look, look, record_look
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.store import accesses
 from kubecustody.store.accesses import StoredAccess
 from kubecustody.store.clusters import find_cluster, find_cluster_by_seq
+from kubecustody.store.fleet import Cluster
 
 
 async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterReportOutput:
@@ -93,10 +101,70 @@ async def test_cluster(act: Act, request: TestClusterInput) -> ClusterReportOutp
     cluster = await act.read(lambda tx: find_cluster(tx, act.account_id, request.cluster_id))
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)
-    seen = await observe(act.custody, act.account_id, cluster.seq, act.clock)
+    seen = await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
     if seen is None:
         raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
     return _report(cluster.cluster_id, seen)
+
+
+async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageClusterOutput:
+    """Show what managing would change, begin to manage, or only observe again.
+
+    Raises ClusterNotFound, ClusterStateForbids where it is not reached, ClusterNotUsable, PlanChanged.
+    """
+    if request.mode not in (MANAGE, OBSERVE):
+        raise ParametersRefused((Fault("Mode", "must be manage or observe."),))
+    cluster = await act.read(lambda tx: find_cluster(tx, act.account_id, request.cluster_id))
+    if cluster is None:
+        raise ClusterNotFound(request.cluster_id)
+    if request.mode == OBSERVE:
+        await act.change(lambda unit: _set_mode(unit, cluster, OBSERVE))
+        return ManageClusterOutput(OBSERVE, "", [], [])
+    facts = await load_facts(act.custody, act.account_id, cluster.seq, int(act.clock()))
+    if facts is None:
+        raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
+    try:
+        seen = await facts.reached.list_bindings()
+        uid = await facts.reached.get_kube_system_uid()
+    except ClusterError as error:
+        raise ClusterNotUsable(str(error)) from error
+    if uid != facts.reach.kube_system_uid:
+        raise ClusterNotUsable("another cluster answers there; nothing is written to it.")
+    plan = make_plan(facts, seen, act.account_id)
+    plan_hash = hash_of(plan)
+    mode = facts.reach.mode
+    if request.plan_hash:
+        if request.plan_hash != plan_hash:
+            raise PlanChanged(cluster.cluster_id)
+        await act.change(lambda unit: _set_mode(unit, cluster, MANAGE))
+        await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
+        mode = MANAGE
+    warnings = [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
+    stopped = check_brake(plan, seen, facts.removed_names)
+    return ManageClusterOutput(
+        mode, plan_hash, [_planned(step) for step in plan.steps], [*warnings, *([stopped] if stopped else [])]
+    )
+
+
+async def _set_mode(unit: Change, cluster: Cluster, mode: str) -> None:
+    reach = await accesses.find_reach(unit.tx, unit.account_id, cluster.seq)
+    if reach.mode == "none":
+        raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
+    if reach.mode != mode:
+        await accesses.set_reach(unit.tx, unit.account_id, cluster.seq, reach._replace(mode=mode))
+        unit.record(
+            "cluster_mode_set",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={"mode": mode},
+        )
+
+
+def _planned(step: Step) -> PlannedStep:
+    binding = step.seen if isinstance(step, Delete) else step.wanted
+    name = "/".join(part for part in (binding.kind, binding.namespace, binding.name) if part)
+    subjects = [] if isinstance(step, Delete) else [subject.name for subject in step.wanted.subjects]
+    return PlannedStep(type(step).__name__.lower(), name, binding.role_name, subjects)
 
 
 def _report(cluster_id: str, seen: Look) -> ClusterReportOutput:

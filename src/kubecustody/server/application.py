@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubecustody.catalogue.model import Operation
+from kubecustody.catalogue.model import Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
@@ -67,6 +67,9 @@ _LIMITED_ADDRESSES = 50_000
 _SHOWN_PATH = 500
 _REMEMBERED_PEERS = 1000
 _LARGEST_IDLE_BODY_BYTES = 4096  # of an operation that takes none
+
+# Effects after which managed clusters should be otherwise than they are.
+_WANTED_IN_CLUSTERS = frozenset({Effect.ISSUES, Effect.REMOVES, Effect.GRANTS, Effect.RESTORES})
 
 log = logging.getLogger("kubecustody.server")
 
@@ -246,6 +249,8 @@ class Application:
         result = await change(self._custody.store, caller.account_id, author, self._clock, work)
         if operation is CLEAN_USER_PERMISSIONS:
             self.tasks.wake()
+        if operation.effects & _WANTED_IN_CLUSTERS:
+            self.observer.hurry()
         return result
 
     def _new_request_id(self) -> str:

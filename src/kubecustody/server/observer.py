@@ -4,6 +4,7 @@ Several workers share the work by leases. Clusters are looked at beside one anot
 """
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Callable
@@ -26,6 +27,7 @@ class _Target(NamedTuple):
     account_id: str
     seq: int
     cluster_id: str
+    mode: str
 
 
 class Observer:
@@ -36,6 +38,7 @@ class Observer:
         self._clock = clock
         self._name = custody.random_bytes(8).hex()
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._hurry = asyncio.Event()
 
     async def keep(self) -> None:
         """Look at every cluster, again and again, for as long as the worker runs."""
@@ -50,12 +53,25 @@ class Observer:
                 log.warning("clusters could not be looked at: %s", error)
             except Exception:
                 log.exception("looking at clusters failed in an unforeseen way")
-            await asyncio.sleep(pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the workers
+            hurried = self._hurry.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(hurried, pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the workers
+
+    def hurry(self) -> None:
+        """Look at managed clusters at once: what is wanted in them may have changed."""
+        self._hurry.set()
 
     async def look_around(self) -> int:
-        """Look at every cluster that no other worker has just looked at; how many there were."""
+        """Look at every cluster that no other worker has just looked at, or, in a hurry, at each managed one; how many.
+
+        Two workers may so be at one cluster: each step names the version that it is about, so only one takes it.
+        """
         targets = await self._custody.store.read(_list_targets)
-        taken = [target for target in targets if await self._take(target)]
+        if self._hurry.is_set():
+            self._hurry.clear()
+            taken = [target for target in targets if target.mode == "manage"]
+        else:
+            taken = [target for target in targets if await self._take(target)]
         await asyncio.gather(*(self._look_at(target) for target in taken))
         return len(taken)
 
@@ -71,11 +87,11 @@ class Observer:
         return await self._custody.store.write(work)
 
     async def _look_at(self, target: _Target) -> None:
-        from kubecustody.custody.observing import observe  # only where there are clusters to look at
+        from kubecustody.custody.managing import look_and_manage  # only where there are clusters to look at
 
         async with self._slots:
             try:
-                seen = await observe(self._custody, target.account_id, target.seq, self._clock)
+                seen = await look_and_manage(self._custody, target.account_id, target.seq, self._clock)
             except CustodyError as error:
                 log.warning("cluster %s could not be looked at: %s", target.cluster_id, error)
                 return
@@ -89,7 +105,7 @@ class Observer:
 
 async def _list_targets(tx: Transaction) -> list[_Target]:
     return [
-        _Target(account.account_id, cluster.seq, cluster.cluster_id)
+        _Target(account.account_id, cluster.seq, cluster.cluster_id, cluster.mode)
         for account in await list_accounts(tx)
         for cluster in await list_reached(tx, account.account_id)
     ]

@@ -20,6 +20,7 @@ class ReachedCluster(NamedTuple):
     seq: int
     cluster_id: str
     name: str
+    mode: str
 
 
 class Reach(NamedTuple):

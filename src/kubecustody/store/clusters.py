@@ -175,6 +175,9 @@ async def find_observation(tx: Transaction, account_id: str, seq: int) -> Observ
     return Observation(bool(row[0]), row[1]) if row is not None else None
 
 
+_TO_LOWER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
+
+
 class ClusterFacts(NamedTuple):
     """What the lists of clusters say of one. state: as it was seen, else as it was told."""
 
@@ -207,6 +210,11 @@ async def find_cluster_facts(tx: Transaction, account_id: str, cluster_id: str) 
     return (await list_cluster_facts(tx, account_id, [row]))[0]
 
 
+def lower_ascii(text: str) -> str:
+    """The text with A to Z made small, and nothing else: as SQLite's lower() does it."""
+    return text.translate(_TO_LOWER)
+
+
 async def list_clusters_like(
     tx: Transaction, account_id: str, name: str, region_id: str, at_most: int, skipped: int
 ) -> tuple[list[ClusterFacts], int]:
@@ -215,7 +223,7 @@ async def list_clusters_like(
     name: "" for every one, ASCII without regard to case; region_id: "" for every region. Reads all of the account's
     clusters, some 0.1 us each.
     """
-    escaped = re.sub(r"([\\%_])", r"\\\1", name.lower())
+    escaped = re.sub(r"([\\%_])", r"\\\1", lower_ascii(name))
     pattern = f"%{escaped}%"
     rows = await tx.fetch_all(_LIST_LIKE, account_id, pattern, region_id, at_most, skipped)
     count = await tx.fetch_one(_COUNT_LIKE, account_id, pattern, region_id)

@@ -40,6 +40,7 @@ class IssuingPlace(NamedTuple):
     proxy_url: str | None
     signer: StoredSigner | None
     client_ca: str
+    mode: str
 
 
 class LiveCredential(NamedTuple):
@@ -115,7 +116,7 @@ async def find_issuing_place(tx: Transaction, account_id: str, cluster_id: str) 
     if row is None:
         return None
     signer = None if row[12] is None else StoredSigner._make(row[12:17])
-    return IssuingPlace._make((Cluster._make(row[:7]), *row[7:12], signer, row[17] or ""))
+    return IssuingPlace._make((Cluster._make(row[:7]), *row[7:12], signer, row[17] or "", row[18]))
 
 
 async def list_sealed_signers(tx: Transaction, account_id: str) -> list[tuple[int, int, bytes]]:

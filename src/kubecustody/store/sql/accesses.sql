@@ -10,8 +10,9 @@ SET kind = excluded.kind, sealed = excluded.sealed, expires_at = excluded.expire
 SELECT kind, sealed, expires_at FROM cluster_accesses WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: list_reached_clusters(account_id)
-SELECT c.seq, c.cluster_id, c.name FROM cluster_accesses AS a
+SELECT c.seq, c.cluster_id, c.name, d.mode FROM cluster_accesses AS a
 JOIN clusters AS c ON c.account_id = a.account_id AND c.seq = a.cluster_seq
+JOIN cluster_details AS d ON d.account_id = a.account_id AND d.cluster_seq = a.cluster_seq
 WHERE a.account_id = :account_id AND c.deleted_at IS NULL ORDER BY c.seq;
 
 -- name: list_sealed_accesses(account_id)
@@ -41,3 +42,34 @@ ON CONFLICT (account_id, cluster_seq) DO UPDATE SET reachable = excluded.reachab
 
 -- name: set_seen_state(account_id, seq, seen_state)
 UPDATE clusters SET seen_state = :seen_state WHERE account_id = :account_id AND seq = :seq;
+
+-- name: list_current_names(account_id, cluster_seq, now)
+-- The user names of credentials of our making that are alive and that nobody has asked to remove.
+SELECT uid, cn FROM credentials
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND origin = 'issued' AND uid <> ''
+    AND removed_at IS NULL AND removal_requested_at IS NULL AND not_after >= :now;
+
+-- name: list_wanted_removals(account_id, cluster_seq, now)
+-- Credentials that are to be powerless, proved or not, for as long as they would live.
+SELECT k.credential_no, k.uid, k.cn, k.fingerprint, k.verdict, k.masters, k.removal_requested_at, k.removed_at,
+       k.removed_by, c.chain, c.organizations, p.sealed
+FROM credentials AS k
+JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
+LEFT JOIN private_keys AS p ON p.account_id = k.account_id AND p.credential_no = k.credential_no
+WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.removal_requested_at IS NOT NULL
+    AND (k.not_after IS NULL OR k.not_after >= :now)
+ORDER BY k.credential_no;
+
+-- name: set_evidence(account_id, credential_no, kind, api_server, outcome, told, observed_at)
+INSERT INTO evidence (account_id, credential_no, kind, api_server, outcome, told, observed_at)
+VALUES (:account_id, :credential_no, :kind, :api_server, :outcome, :told, :observed_at)
+ON CONFLICT (account_id, credential_no, kind, api_server) DO UPDATE
+SET outcome = excluded.outcome, told = excluded.told, observed_at = excluded.observed_at;
+
+-- name: list_evidence(account_id, credential_no)
+SELECT kind, api_server, outcome, told, observed_at FROM evidence
+WHERE account_id = :account_id AND credential_no = :credential_no ORDER BY kind, api_server;
+
+-- name: find_credential_by_name(account_id, cluster_seq, cn)
+SELECT credential_no FROM credentials
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND cn = :cn AND origin = 'issued';

@@ -101,4 +101,7 @@ WHERE c.account_id = :account_id AND lower(c.name) LIKE :pattern ESCAPE '\'
     AND (:region_id = '' OR d.region_id = :region_id);
 
 -- name: find_next_region(account_id, region_id)
-SELECT MIN(region_id) FROM cluster_details WHERE account_id = :account_id AND region_id > :region_id;
+-- Of clusters that were not purged.
+SELECT MIN(d.region_id) FROM cluster_details AS d
+JOIN clusters AS c ON c.account_id = d.account_id AND c.seq = d.cluster_seq
+WHERE d.account_id = :account_id AND d.region_id > :region_id;

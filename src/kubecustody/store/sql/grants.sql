@@ -15,3 +15,11 @@ VALUES (:account_id, :uid, :cluster_seq, :namespace, :role_name, :is_custom, :gr
 DELETE FROM grants
 WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND namespace = :namespace
     AND role_name = :role_name AND is_custom = :is_custom;
+
+-- name: list_grants_in_cluster(account_id, cluster_seq)
+-- Those for it alone, and those for every cluster.
+SELECT uid, role_name, namespace, is_custom FROM grants
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq
+UNION
+SELECT uid, role_name, namespace, is_custom FROM grants
+WHERE account_id = :account_id AND cluster_seq = 0;
