@@ -22,6 +22,7 @@ def serve_store(settings: Settings, directory: Path) -> Server:
         "tls": "off",
         "metrics_listen": f"127.0.0.1:{free_port()}",
         "key_rate_per_second": "0",
+        "account_rate_per_second": "0",
     }
     command = [sys.executable, "-m", "kubecustody.cli.main", "serve", "--data-dir", str(settings.data_dir)]
     for name, value in given.items():

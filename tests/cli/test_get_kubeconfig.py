@@ -225,6 +225,14 @@ def test_nothing_is_issued_where_it_could_not_be_written(newcomer: Person, words
     assert newcomer.issued == 0
 
 
+def test_link_that_leads_in_a_circle_is_told(newcomer: Person) -> None:
+    circle = newcomer.home / "circle"
+    circle.symlink_to(circle)
+    for words in (("--out", circle), ("--merge", "--kubeconfig", circle)):
+        assert "its links lead in a circle" in newcomer.refused("prod", *words)
+    assert newcomer.issued == 0
+
+
 # --- to standard output
 
 
@@ -616,3 +624,24 @@ def test_issuing_is_asked_for_once_where_the_answer_is_lost(alice: Person) -> No
             "/k8s/prod/user_config",
         ]
     assert told == "InternalError (500): It is so. Request id: R\n"
+
+
+# --- `call`, which has the same options
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b'"text"', b"{}"])
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_error_of_another_shape_is_an_error_all_the_same(alice: Person, body: bytes, output: str) -> None:
+    with faulty(answer(400, body)) as server:
+        env = alice.village.env("alice", alice.home, KUBECUSTODY_ENDPOINT=server.url)
+        done = run(alice.village.installation, "call", "DescribeRegions", "-o", output, env=env)
+        assert (done.code, done.out) == (1, "") and done.err
+        assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [302, 304])
+def test_redirect_is_no_success(alice: Person, status: int) -> None:
+    with faulty(answer(status, b"", location="https://elsewhere.example")) as server:
+        env = alice.village.env("alice", alice.home, KUBECUSTODY_ENDPOINT=server.url)
+        done = run(alice.village.installation, "call", "DescribeRegions", env=env)
+    assert done.code == 2 and "sends elsewhere" in done.err and "elsewhere.example" not in done.err

@@ -388,8 +388,9 @@ async def _answer_without_end(request: web.BaseRequest) -> web.StreamResponse:
     await out.prepare(request)
     with contextlib.suppress(ConnectionError):
         await out.write(b'{"kind":"List","apiVersion":"v1","items":[')
-        while True:
+        while request.transport is not None and not request.transport.is_closing():
             await out.write(ENDLESS_BLOCK)
+            await asyncio.sleep(0)  # writes to who is gone are dropped, and wait for nobody
     return out
 
 

@@ -41,7 +41,8 @@ class CleanUserPermissionsInput(Shape):
         list[str] | None,
         Member(
             "The clusters, as one comma-separated value or as ClusterIds.1, ClusterIds.2 and so on. Left out: every "
-            "cluster in which the person holds something that may live.",
+            "cluster in which the person holds something that may live or is permitted something; what is permitted "
+            "for all clusters then goes too.",
             example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e,cd1de2d8f0d2d4b5c8b6f7f2e5d2a9c3f",
             wire_name="ClusterIds",
             location=Location.QUERY,

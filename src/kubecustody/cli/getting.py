@@ -108,13 +108,13 @@ def _check_options(out: Path | None, target: Path | None, *, merge: bool, dry_ru
 
 def _check_folder(place: Path) -> None:
     """Raise OperatorError where the file could not be written."""
-    target = place.resolve()
-    above = next(path for path in target.parents if path.exists())
     try:
+        above = next(path for path in place.resolve().parents if path.exists())
         with tempfile.TemporaryFile(dir=above):
             pass
-    except OSError as error:
-        raise OperatorError(f"{place} cannot be written: {above}: {error.strerror}. Name another file.") from error
+    except (OSError, RuntimeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
+        raise OperatorError(f"{place} cannot be written: {why}. Name another file.") from error
 
 
 def _merge_target(target: Path | None) -> Path:
@@ -127,7 +127,14 @@ def _merge_target(target: Path | None) -> Path:
     named = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
     if not named:
         return Path.home() / ".kube" / "config"
-    return next((path for path in named if path.exists()), named[-1])
+    return next(filter(_is_there, named), named[-1])
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # behind a folder that is closed to us
+        return False
 
 
 def _find_cluster(client: Client, cluster: str) -> tuple[str, bool]:

@@ -17,6 +17,7 @@ from kubecustody.custody.removals import attest_one
 from kubecustody.store.clusters import find_cluster_details, find_observation
 from kubecustody.store.credentials import list_all_in_cluster, update_holding
 from kubecustody.store.fleet import Cluster
+from kubecustody.store.grants import drop_grants, list_grants_of
 from kubecustody.store.issuing import drop_custom_validity, list_live
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Transaction
@@ -62,6 +63,7 @@ async def clean(unit: Change, cluster: Cluster, uid: str, *, force: bool) -> int
     for one in live:
         await request_removal(unit, cluster, uid, one.credential_no, one.fingerprint)
     await drop_custom_validity(unit.tx, unit.account_id, uid, cluster.seq)
+    await drop_grants_in(unit, cluster.seq, uid)
     details = await find_cluster_details(unit.tx, unit.account_id, cluster.seq)
     observation = await find_observation(unit.tx, unit.account_id, cluster.seq)
     reachable = observation is not None and observation.reachable  # then the cluster proves it, and nobody attests
@@ -73,3 +75,13 @@ async def clean(unit: Change, cluster: Cluster, uid: str, *, force: bool) -> int
     if live:
         await update_holding(unit.tx, unit.account_id, uid, cluster.seq, cluster.trust_epoch)
     return len(live)
+
+
+async def drop_grants_in(unit: Change, cluster_seq: int, uid: str) -> None:
+    """Take away what the person is permitted in one cluster; seq 0: what is for every cluster."""
+    granted = await list_grants_of(unit.tx, unit.account_id, uid)
+    here = [grant for grant in granted if grant.cluster_seq == cluster_seq]
+    if here:
+        await drop_grants(unit.tx, unit.account_id, uid, here, unit.at)
+        roles = sorted({grant.role_name for grant in here})
+        unit.record("permissions_cleaned", uid=uid, cluster_seq=cluster_seq, details={"roles": roles})

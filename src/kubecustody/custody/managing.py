@@ -71,6 +71,7 @@ class Facts:
     cluster: Cluster
     reach: Reach
     grants: tuple[Grant, ...]
+    dropped: frozenset[Grant]
     names: dict[str, list[str]]
     removals: tuple[WantedRemoval, ...]
 
@@ -101,6 +102,7 @@ async def load_facts(custody: Custody, account_id: str, cluster_seq: int, now: i
             cluster,
             await accesses.find_reach(tx, account_id, cluster_seq),
             tuple(await removing.list_grants(tx, account_id, cluster_seq)),
+            frozenset(await removing.list_dropped_grants(tx, account_id, cluster_seq)),
             await removing.list_current_names(tx, account_id, cluster_seq, now),
             tuple(await removing.list_wanted_removals(tx, account_id, cluster_seq, now)),
         )
@@ -148,11 +150,12 @@ async def run_pass(custody: Custody, account_id: str, facts: Facts, look: Look, 
         Finding("manage", False, f"{clash.seen.name} is wanted, and one of that name is not ours; it is left alone.")
         for clash in plan.clashes
     ]
-    stopped = bindings.check_brake(plan, found, facts.removed_names)
+    explained = await find_explained(custody, account_id, facts, found)
+    stopped = bindings.check_brake(plan, found, explained)
     if stopped is not None:
         findings.append(Finding("manage", False, f"Nothing was changed. {stopped}"))
     else:  # 2
-        await _apply_roles(facts, plan)
+        await _apply_roles(facts)
         findings += await _carry_out(facts.reached, plan.steps)
         await _record_steps(custody, account_id, facts, plan, clock)
         steps = (*steps, *plan.steps)
@@ -217,11 +220,30 @@ async def _do(reached: Reached, step: Step) -> None:
         )
 
 
-async def _apply_roles(facts: Facts, plan: Plan) -> None:
-    """Let there be the predefined roles that new bindings name."""
-    wanted = {step.wanted.role_name for step in plan.steps if isinstance(step, Create)}
-    for template in ROLE_TEMPLATES.values():
-        if template.cluster_role in wanted:
+async def find_explained(
+    custody: Custody, account_id: str, facts: Facts, found: Sequence[SeenBinding]
+) -> frozenset[str]:
+    """User names in bindings of ours that go by our own records: of credentials that ended or are to be removed, and
+    those that a grant gave which was taken away. That these go is no drift.
+    """
+    current = {name for names in facts.names.values() for name in names}
+    gone = {bindings.binding_name(*grant) for grant in facts.dropped - set(facts.grants)}
+    ours = [one for one in found if bindings.is_ours(one, account_id)]
+    taken = {subject.name for one in ours if one.name in gone for subject in one.subjects if subject.kind == USER}
+    rest = {subject.name for one in ours for subject in one.subjects if subject.kind == USER} - current - taken
+
+    async def work(tx: Transaction) -> set[str]:
+        seq = facts.cluster.seq
+        return {name for name in rest if await removing.find_number_by_name(tx, account_id, seq, name) is not None}
+
+    return facts.removed_names | taken | await custody.store.read(work)
+
+
+async def _apply_roles(facts: Facts) -> None:
+    """Let the predefined roles that bindings name be there, as they are meant."""
+    wanted = {grant.role for grant in facts.grants if not grant.is_custom and grant.uid in facts.names}
+    for role, template in ROLE_TEMPLATES.items():
+        if role in wanted:
             labels = {bindings.MANAGED_BY_LABEL: bindings.MANAGER}
             await facts.reached.apply_cluster_role(template.cluster_role, template.rules, labels)
 
@@ -290,6 +312,10 @@ async def _prove(
         gathered += [await _use(facts.reached, one, key, server) for server in servers]
     if one.verdict == _NOT_TRUSTED and look.client_ca is not None:
         gathered += _ca_gone(gathered, key_kept=key is not None)
+    else:
+        gathered.append(
+            _Gathered(CA_GONE, "", UNPROVEN, "The cluster trusts a CA that it chains to, as far as is known.")
+        )
     at = int(clock())
 
     async def work(unit: Change) -> bool:

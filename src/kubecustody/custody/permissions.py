@@ -82,7 +82,7 @@ async def _change_permissions(
         check_may_grant(await _held_by(unit.tx, caller), added)
     if not added and not dropped:  # 5
         return
-    await drop_grants(unit.tx, unit.account_id, uid, [stored[one] for one in sorted(dropped)])
+    await drop_grants(unit.tx, unit.account_id, uid, [stored[one] for one in sorted(dropped)], unit.at)
     rows = [_stored(one, clusters[one.cluster_id].seq if one.cluster_id else EVERY_CLUSTER_SEQ) for one in added]
     await add_grants(unit.tx, unit.account_id, uid, sorted(rows), unit.at)
     details = {"before": _told(stored), "after": _told(after)}

@@ -26,7 +26,7 @@ from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Change
 from kubecustody.custody.clusters import ClusterFields, record_cluster
 from kubecustody.custody.installation import seal_cluster_access
-from kubecustody.custody.managing import MANAGE, OBSERVE, load_facts, look_and_manage, make_plan
+from kubecustody.custody.managing import MANAGE, OBSERVE, find_explained, load_facts, look_and_manage, make_plan
 from kubecustody.custody.observing import Finding, Look, look, record_look
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.store import accesses
@@ -140,7 +140,7 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
         await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
         mode = MANAGE
     warnings = [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
-    stopped = check_brake(plan, seen, facts.removed_names)
+    stopped = check_brake(plan, seen, await find_explained(act.custody, act.account_id, facts, seen))
     return ManageClusterOutput(
         mode, plan_hash, [_planned(step) for step in plan.steps], [*warnings, *([stopped] if stopped else [])]
     )

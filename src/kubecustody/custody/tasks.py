@@ -45,12 +45,13 @@ from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller, Origin, confirm
 from kubecustody.custody.authorisation import Request, decide, denial
 from kubecustody.custody.changes import Author, Change, change_within
-from kubecustody.custody.cleaning import check_may_be_cleaned, clean
+from kubecustody.custody.cleaning import check_may_be_cleaned, clean, drop_grants_in
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.session_tokens import Session
 from kubecustody.store import tasks as stored
 from kubecustody.store.callers import find_key_holder, find_session_holder
 from kubecustody.store.clusters import find_cluster, find_cluster_by_seq
+from kubecustody.store.grants import EVERY_CLUSTER_SEQ
 from kubecustody.store.installation import list_accounts
 from kubecustody.store.principals import find_principal
 from kubecustody.store.tasks import Result, Task, TaskOfCluster
@@ -80,6 +81,8 @@ async def clean_user_permissions(
     results = await _first_results(unit, caller, await _clusters(unit, caller, request))
     if results and not request.force:
         raise AuditNotReadable(results[0].cluster_id)
+    if request.cluster_ids is None:
+        await drop_grants_in(unit, EVERY_CLUSTER_SEQ, request.uid)
     task = Task(
         task_id=f"{CLEAN_TASK}-{request.uid}-{custody.random_bytes(8).hex()}",
         task_type=CLEAN_TASK,
@@ -103,7 +106,7 @@ async def clean_user_permissions(
 async def _clusters(unit: Change, caller: Caller, request: CleanUserPermissionsInput) -> list[tuple[int, str]]:
     """Seq and id of each cluster. Who may not clean in one is not told that it does not exist."""
     if request.cluster_ids is None:
-        return await stored.list_clusters_of_live(unit.tx, unit.account_id, request.uid, unit.at)
+        return await stored.list_clusters_of_person(unit.tx, unit.account_id, request.uid, unit.at)
     found = {}
     for cluster_id in request.cluster_ids:
         cluster = await find_cluster(unit.tx, unit.account_id, cluster_id)

@@ -22,6 +22,7 @@ class StoredGrant(NamedTuple):
 _LIST_OF = statement("list_grants_of")
 _ADD = statement("add_grant")
 _DROP = statement("drop_grant")
+_NOTE_DROPPED = statement("note_dropped_grant")
 
 
 async def list_grants_of(tx: Transaction, account_id: str, uid: str) -> list[StoredGrant]:
@@ -35,7 +36,8 @@ async def add_grants(tx: Transaction, account_id: str, uid: str, grants: Iterabl
     await tx.execute_many(_ADD, rows)
 
 
-async def drop_grants(tx: Transaction, account_id: str, uid: str, grants: Iterable[StoredGrant]) -> None:
-    """Take what a person is permitted away."""
+async def drop_grants(tx: Transaction, account_id: str, uid: str, grants: Iterable[StoredGrant], now: int) -> None:
+    """Take what a person is permitted away; that it was is remembered."""
     rows = [(account_id, uid, one.cluster_seq, one.namespace, one.role_name, one.is_custom) for one in grants]
     await tx.execute_many(_DROP, rows)
+    await tx.execute_many(_NOTE_DROPPED, [(*row, now) for row in rows])

@@ -37,6 +37,7 @@ class StoredEvidence(NamedTuple):
 
 
 _LIST_GRANTS = statement("list_grants_in_cluster")
+_LIST_DROPPED = statement("list_dropped_grants_in_cluster")
 _LIST_NAMES = statement("list_current_names")
 _LIST_WANTED = statement("list_wanted_removals")
 _SET_EVIDENCE = statement("set_evidence")
@@ -47,6 +48,12 @@ _FIND_BY_NAME = statement("find_credential_by_name")
 async def list_grants(tx: Transaction, account_id: str, cluster_seq: int) -> list[Grant]:
     """What people are permitted in a cluster."""
     rows = await tx.fetch_all(_LIST_GRANTS, account_id, cluster_seq)
+    return [Grant(uid, role, namespace, bool(is_custom)) for uid, role, namespace, is_custom in rows]
+
+
+async def list_dropped_grants(tx: Transaction, account_id: str, cluster_seq: int) -> list[Grant]:
+    """What people were permitted in a cluster, and what was taken away from them."""
+    rows = await tx.fetch_all(_LIST_DROPPED, account_id, cluster_seq)
     return [Grant(uid, role, namespace, bool(is_custom)) for uid, role, namespace, is_custom in rows]
 
 

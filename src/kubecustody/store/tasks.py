@@ -63,7 +63,7 @@ _SET_RESULT = statement("set_task_result")
 _GO_ON = statement("go_on_with_task")
 _END = statement("end_task")
 _COUNT_FAILED = statement("count_failed_results")
-_LIST_CLUSTERS_OF_LIVE = statement("list_clusters_of_live")
+_LIST_CLUSTERS_OF_PERSON = statement("list_clusters_of_person")
 
 
 async def add_task(tx: Transaction, account_id: str, task: Task, results: list[Result]) -> None:
@@ -138,6 +138,6 @@ async def end_task(tx: Transaction, account_id: str, task_id: str, now: int) -> 
     return state
 
 
-async def list_clusters_of_live(tx: Transaction, account_id: str, uid: str, now: int) -> list[tuple[int, str]]:
-    """Seq and id of every cluster in which the person holds something that may live."""
-    return [(row[0], row[1]) for row in await tx.fetch_all(_LIST_CLUSTERS_OF_LIVE, account_id, uid, now)]
+async def list_clusters_of_person(tx: Transaction, account_id: str, uid: str, now: int) -> list[tuple[int, str]]:
+    """Seq and id of every cluster in which the person holds something that may live, or is permitted something."""
+    return sorted((row[0], row[1]) for row in await tx.fetch_all(_LIST_CLUSTERS_OF_PERSON, account_id, uid, now))

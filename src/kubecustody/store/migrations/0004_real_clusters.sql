@@ -33,6 +33,19 @@ CREATE TABLE grants (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX grants_by_cluster ON grants (account_id, cluster_seq, uid);
 
+-- Grants that were taken away: that a binding of one goes is no drift. The newest time of each.
+CREATE TABLE dropped_grants (
+    account_id TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    cluster_seq INTEGER NOT NULL,
+    namespace TEXT NOT NULL,
+    role_name TEXT NOT NULL,
+    is_custom INTEGER NOT NULL,
+    dropped_at INTEGER NOT NULL,
+    PRIMARY KEY (account_id, uid, cluster_seq, namespace, role_name, is_custom)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dropped_grants_by_cluster ON dropped_grants (account_id, cluster_seq, uid);
+
 -- An issue through a cluster that was begun and whose end is not known yet.
 CREATE TABLE pending_issues (
     account_id TEXT NOT NULL,

@@ -23,3 +23,16 @@ WHERE account_id = :account_id AND cluster_seq = :cluster_seq
 UNION
 SELECT uid, role_name, namespace, is_custom FROM grants
 WHERE account_id = :account_id AND cluster_seq = 0;
+
+-- name: note_dropped_grant(account_id, uid, cluster_seq, namespace, role_name, is_custom, dropped_at)
+INSERT INTO dropped_grants (account_id, uid, cluster_seq, namespace, role_name, is_custom, dropped_at)
+VALUES (:account_id, :uid, :cluster_seq, :namespace, :role_name, :is_custom, :dropped_at)
+ON CONFLICT (account_id, uid, cluster_seq, namespace, role_name, is_custom) DO UPDATE
+SET dropped_at = excluded.dropped_at;
+
+-- name: list_dropped_grants_in_cluster(account_id, cluster_seq)
+SELECT uid, role_name, namespace, is_custom FROM dropped_grants
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq
+UNION
+SELECT uid, role_name, namespace, is_custom FROM dropped_grants
+WHERE account_id = :account_id AND cluster_seq = 0;

@@ -62,10 +62,13 @@ WHERE account_id = :account_id AND task_id = :task_id AND state = 'running';
 -- name: count_failed_results(account_id, task_id)
 SELECT COUNT(*) FROM task_results WHERE account_id = :account_id AND task_id = :task_id AND status = 'failed';
 
--- name: list_clusters_of_live(account_id, uid, now)
--- Where a person holds something that may live.
-SELECT DISTINCT c.seq, c.cluster_id FROM credentials AS k
+-- name: list_clusters_of_person(account_id, uid, now)
+-- Where a person holds something that may live, or is permitted something.
+SELECT c.seq, c.cluster_id FROM credentials AS k
 JOIN clusters AS c ON c.account_id = k.account_id AND c.seq = k.cluster_seq
 WHERE k.account_id = :account_id AND k.uid = :uid AND k.removed_at IS NULL
     AND (k.not_after IS NULL OR k.not_after >= :now)
-ORDER BY c.seq;
+UNION
+SELECT c.seq, c.cluster_id FROM grants AS g
+JOIN clusters AS c ON c.account_id = g.account_id AND c.seq = g.cluster_seq
+WHERE g.account_id = :account_id AND g.uid = :uid;
