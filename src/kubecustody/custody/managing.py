@@ -8,6 +8,8 @@ difference. A pass that is cut off anywhere is completed by the next.
 3. Evidence about each credential that is to be powerless (`core.bindings.decide_removal`), and what follows from it.
 """
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -58,6 +60,9 @@ from kubecustody.store.transactions import Transaction
 MANAGE, OBSERVE = "manage", "observe"
 BOUND = "bound"  # evidence that a binding to a role in the whole cluster once reached a credential
 
+NOT_OURS = "Another installation or account manages this cluster (ConfigMap kubecustody-owner in kube-system)."
+
+_OWNER = "owner"
 _CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 _NOT_TRUSTED = "unknown_authority"
 _UNAUTHORIZED = 401
@@ -130,11 +135,33 @@ async def look_and_manage(
         seen.findings.append(Finding("manage", False, "It is not who it was, so nothing is written to it."))
         return seen
     try:
+        if not await is_owner(custody, account_id, facts.reached):
+            seen.findings.append(Finding("manage", False, f"{NOT_OURS} Nothing is written to it."))
+            return seen
         done = await run_pass(custody, account_id, facts, seen, clock)
         seen.findings.extend(done.findings)
     except ClusterError as error:
         seen.findings.append(Finding("manage", False, str(error)))
     return seen
+
+
+def _owner_of(custody: Custody, account_id: str) -> str:
+    """What marks a cluster as this account's of this installation, without telling anybody which those are."""
+    return hashlib.sha256(f"{custody.sealer.installation_id}/{account_id}".encode()).hexdigest()
+
+
+async def is_owner(custody: Custody, account_id: str, reached: Reached) -> bool:
+    """Whether the cluster bears this account's mark. Raises ClusterError."""
+    marker = await reached.get_marker()
+    return marker is not None and marker.data.get(_OWNER) == _owner_of(custody, account_id)
+
+
+async def take_ownership(custody: Custody, account_id: str, reached: Reached) -> bool:
+    """Whether the cluster bears this account's mark now: it did, or it bore none. Raises ClusterError."""
+    if await reached.get_marker() is None:
+        with contextlib.suppress(AlreadyThere):  # somebody else was faster; who, is looked at below
+            await reached.put_marker({_OWNER: _owner_of(custody, account_id)}, None)
+    return await is_owner(custody, account_id, reached)
 
 
 async def run_pass(custody: Custody, account_id: str, facts: Facts, look: Look, clock: Callable[[], float]) -> Pass:

@@ -26,7 +26,17 @@ from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Change
 from kubecustody.custody.clusters import ClusterFields, record_cluster
 from kubecustody.custody.installation import seal_cluster_access
-from kubecustody.custody.managing import MANAGE, OBSERVE, find_explained, load_facts, look_and_manage, make_plan
+from kubecustody.custody.managing import (
+    MANAGE,
+    NOT_OURS,
+    OBSERVE,
+    Facts,
+    find_explained,
+    load_facts,
+    look_and_manage,
+    make_plan,
+    take_ownership,
+)
 from kubecustody.custody.observing import Finding, Look, look, record_look
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.store import accesses
@@ -136,6 +146,7 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
     if request.plan_hash:
         if request.plan_hash != plan_hash:
             raise PlanChanged(cluster.cluster_id)
+        await _take_ownership(act, facts)
         await act.change(lambda unit: _set_mode(unit, cluster, MANAGE))
         await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
         mode = MANAGE
@@ -144,6 +155,15 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
     return ManageClusterOutput(
         mode, plan_hash, [_planned(step) for step in plan.steps], [*warnings, *([stopped] if stopped else [])]
     )
+
+
+async def _take_ownership(act: Act, facts: Facts) -> None:
+    """Mark the cluster as ours. Raises ClusterNotUsable where it is another's."""
+    try:
+        if not await take_ownership(act.custody, act.account_id, facts.reached):
+            raise ClusterNotUsable(f"{NOT_OURS} It stays observed here.")
+    except ClusterError as error:
+        raise ClusterNotUsable(str(error)) from error
 
 
 async def _set_mode(unit: Change, cluster: Cluster, mode: str) -> None:
