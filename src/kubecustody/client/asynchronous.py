@@ -1,4 +1,4 @@
-"""The asynchronous client. It needs aiohttp (the extra `async`)."""
+"""The asynchronous client, over aiohttp."""
 
 import asyncio
 import ssl
