@@ -5,7 +5,7 @@ No transaction is open meanwhile. In each one the caller is judged anew, since a
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Author, Change, change
@@ -42,3 +42,10 @@ class Act:
             return await work(unit)
 
         return await change(self.custody.store, self.account_id, self.author, self.clock, judged)
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """What a change answers where something outside the store is still to be done: it is run after the commit."""
+
+    run: Callable[[Act], Awaitable[Any]]

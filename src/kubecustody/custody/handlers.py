@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from kubecustody.catalogue.shapes import Shape
-from kubecustody.custody.acts import Act
+from kubecustody.custody.acts import Act, After
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody
@@ -18,8 +18,9 @@ from kubecustody.custody.kubeconfig_states import list_cluster_kubeconfig_states
 from kubecustody.store.transactions import Transaction
 
 Result = Shape | list[Any] | None
+Changed = Result | After
 ReadHandler = Callable[[Transaction, Caller, Any, float], Awaitable[Result]]
-ChangeHandler = Callable[[Custody, Change, Caller, Any], Awaitable[Result]]
+ChangeHandler = Callable[[Custody, Change, Caller, Any], Awaitable[Changed]]
 
 ActHandler = Callable[[Act, Any], Awaitable[Result]]
 

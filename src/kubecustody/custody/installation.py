@@ -21,7 +21,7 @@ from kubecustody.pki.sealing import (
     write_key_ring,
 )
 from kubecustody.settings import Settings
-from kubecustody.store import accesses, credentials, installation, issuing, principals
+from kubecustody.store import accesses, credentials, installation, issuing, pending, principals
 from kubecustody.store.migrations import check_schema, create_store
 from kubecustody.store.sqlite import SQLiteStore, check_private
 from kubecustody.store.transactions import Store, Transaction
@@ -279,12 +279,17 @@ async def _reseal_account(tx: Transaction, account_id: str, old: Sealer, new: Se
         await accesses.set_sealed_access(
             tx, account_id, cluster_seq, seal_cluster_access(new, account_id, cluster_seq, plain)
         )
+    waiting = await pending.list_sealed_pending(tx, account_id)
+    for cluster_seq, cn, sealed in waiting:
+        plain = open_pending_key(old, account_id, cluster_seq, cn, sealed)
+        resealed = seal_pending_key(new, account_id, cluster_seq, cn, plain)
+        await pending.set_sealed_pending(tx, account_id, cluster_seq, cn, resealed)
     private = await credentials.list_sealed_private_keys(tx, account_id)
     for number, sealed in private:
         plain = old.open(sealed, table="private_keys", column="sealed", account_id=account_id, row_id=number)
         resealed = seal_private_key(new, account_id, number, plain)
         await credentials.set_sealed_private_key(tx, account_id, number, resealed)
-    return len(keys) + len(signers) + len(reached) + len(private)
+    return len(keys) + len(signers) + len(reached) + len(waiting) + len(private)
 
 
 def seal_access_key_secret(sealer: Sealer, account_id: str, access_key_id: str, secret: bytes) -> bytes:
@@ -308,6 +313,18 @@ def seal_cluster_access(sealer: Sealer, account_id: str, cluster_seq: int, acces
     return sealer.seal(
         access, table="cluster_accesses", column="sealed", account_id=account_id, row_id=str(cluster_seq)
     )
+
+
+def seal_pending_key(sealer: Sealer, account_id: str, cluster_seq: int, cn: str, key: bytes) -> bytes:
+    """The sealed form of the key of an issue that is begun."""
+    row = f"{cluster_seq}/{cn}"
+    return sealer.seal(key, table="pending_issues", column="sealed_key", account_id=account_id, row_id=row)
+
+
+def open_pending_key(sealer: Sealer, account_id: str, cluster_seq: int, cn: str, sealed: bytes) -> bytes:
+    """The key of an issue that is begun. Raises SealBroken."""
+    row = f"{cluster_seq}/{cn}"
+    return sealer.open(sealed, table="pending_issues", column="sealed_key", account_id=account_id, row_id=row)
 
 
 def seal_private_key(sealer: Sealer, account_id: str, credential_no: int, key: bytes) -> bytes:

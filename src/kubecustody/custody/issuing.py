@@ -6,8 +6,8 @@ record and its event. So two who ask at once get one new credential.
 
 import json
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, TypeVar
 
 from kubecustody.catalogue.kubeconfigs import (
     BareKubeconfigOutput,
@@ -20,7 +20,13 @@ from kubecustody.catalogue.kubeconfigs import (
     UserKubeconfigInput,
 )
 from kubecustody.catalogue.shapes import Shape
-from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids, TooManyCredentials, UserNotFound
+from kubecustody.core.errors import (
+    ClusterNotFound,
+    ClusterStateForbids,
+    ServiceUnavailable,
+    TooManyCredentials,
+    UserNotFound,
+)
 from kubecustody.core.issuing import (
     BACKDATE_SECONDS,
     DAY_SECONDS,
@@ -36,19 +42,22 @@ from kubecustody.core.issuing import (
 )
 from kubecustody.core.states import ClusterState
 from kubecustody.core.times import format_time
+from kubecustody.custody.acts import Act, After
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.authorisation import check_reach
 from kubecustody.custody.changes import Change
-from kubecustody.custody.installation import Custody, seal_private_key
+from kubecustody.custody.installation import Custody, open_pending_key, seal_pending_key, seal_private_key
 from kubecustody.kubeconfig.rendering import KubeconfigParts, NameStyle, render_kubeconfig
-from kubecustody.pki.certificate_requests import PublicKey, load_certificate_request
-from kubecustody.pki.certificates import format_ders
+from kubecustody.pki.certificate_requests import PublicKey, load_certificate_request, make_certificate_request
+from kubecustody.pki.certificates import Certificate, format_ders
 from kubecustody.pki.client_certificates import (
     KeyType,
     Signer,
     common_name_for,
+    format_private_key,
     issue_client_certificate,
     load_signer,
+    make_key,
 )
 from kubecustody.pki.der import elements
 from kubecustody.pki.issuing import PemPair
@@ -59,14 +68,19 @@ from kubecustody.store.clusters import find_cluster
 from kubecustody.store.credentials import NewCredential, update_holding
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.issuing import IssuedCredential, IssuingPlace, StoredSigner
+from kubecustody.store.pending import PendingIssue, add_pending, drop_pending, find_pending, list_pending
 from kubecustody.store.principals import find_principal
+from kubecustody.store.removing import find_number_by_name
 from kubecustody.store.transactions import Transaction
+
+T = TypeVar("T")
 
 # CAs by their sealed key, so that a change is noticed and nothing is unsealed for each certificate.
 _SIGNERS: dict[bytes, Signer] = {}
 _REMEMBERED_SIGNERS = 1024
 # What a cluster says of what a signer issues, by the signer's sealed key and the bundle.
 _VERDICTS: dict[tuple[bytes, str], Verdict] = {}
+_CLUSTER_GRACE_SECONDS = 600  # a cluster backdates, and its clock may differ
 _OUR_ORGANIZATIONS = json.dumps([USERS_GROUP])
 
 _USABLE_STATES = {ClusterState.RUNNING, ClusterState.UPDATING, ClusterState.UPDATING_FAILED, ClusterState.SCALING}
@@ -79,7 +93,7 @@ class Kubeconfig(NamedTuple):
     not_after: int
 
 
-class _Wish(NamedTuple):
+class Wish(NamedTuple):
     """Whose kubeconfig of which cluster, by which address, for how many minutes (None: long-lived)."""
 
     uid: str
@@ -90,34 +104,50 @@ class _Wish(NamedTuple):
 
 async def describe_cluster_user_kubeconfig(
     custody: Custody, unit: Change, caller: Caller, request: UserKubeconfigInput
-) -> KubeconfigOutput:
+) -> KubeconfigOutput | After:
     """The caller's own kubeconfig."""
-    kubeconfig = await get_kubeconfig(custody, unit, _own_wish(caller, request))
-    return KubeconfigOutput(kubeconfig.text, format_time(kubeconfig.not_after))
+    return _answer(await get_kubeconfig(custody, unit, _own_wish(caller, request)), _whole)
 
 
 async def describe_cluster_v2_user_kubeconfig(
     custody: Custody, unit: Change, caller: Caller, request: UserKubeconfigInput
-) -> BareKubeconfigOutput:
+) -> BareKubeconfigOutput | After:
     """The caller's own kubeconfig, without its end."""
-    return BareKubeconfigOutput((await get_kubeconfig(custody, unit, _own_wish(caller, request))).text)
+    got = await get_kubeconfig(custody, unit, _own_wish(caller, request))
+    return _answer(got, lambda kubeconfig: BareKubeconfigOutput(kubeconfig.text))
 
 
 async def describe_subaccount_user_config(
     custody: Custody, unit: Change, caller: Caller, request: SubaccountKubeconfigInput
-) -> KubeconfigOutput:
+) -> KubeconfigOutput | After:
     """Somebody else's kubeconfig. Raises UserNotFound, also for who is deleted, and BeyondDelegation."""
     principal = await find_principal(unit.tx, unit.account_id, request.uid)
     if principal is None or principal.deleted_at is not None:
         raise UserNotFound(request.uid)
     check_reach(caller, principal)
-    wish = _Wish(request.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
-    kubeconfig = await get_kubeconfig(custody, unit, wish)
+    wish = Wish(request.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
+    return _answer(await get_kubeconfig(custody, unit, wish), _whole)
+
+
+def _whole(kubeconfig: Kubeconfig) -> KubeconfigOutput:
     return KubeconfigOutput(kubeconfig.text, format_time(kubeconfig.not_after))
 
 
-def _own_wish(caller: Caller, request: UserKubeconfigInput) -> _Wish:
-    return _Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
+def _answer(got: "Kubeconfig | Begun", shape: Callable[[Kubeconfig], T]) -> T | After:
+    """The answer, or where the cluster signs, what gives it after the commit."""
+    if isinstance(got, Kubeconfig):
+        return shape(got)
+
+    async def run(act: Act) -> T:
+        from kubecustody.custody.csr_issuing import finish_issue  # calls clusters
+
+        return shape(await finish_issue(act, got))
+
+    return After(run)
+
+
+def _own_wish(caller: Caller, request: UserKubeconfigInput) -> Wish:
+    return Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
 
 
 async def update_user_config_expire(_: Custody, unit: Change, caller: Caller, request: ExpireInput) -> None:
@@ -133,15 +163,21 @@ async def update_user_config_expire(_: Custody, unit: Change, caller: Caller, re
     unit.record("validity_set", uid=request.user, cluster_seq=cluster.seq, details={"hours": request.expire_hour})
 
 
-async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, request: ClusterInput) -> None:
+async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, request: ClusterInput) -> After | None:
     """Ask the removal of everything that the caller holds in the cluster, and issue one anew."""
     place = await _find_place(custody, unit.tx, unit.account_id, request.cluster_id)
     cluster = place.cluster
     for live in await stored.list_live(unit.tx, unit.account_id, caller.uid, cluster.seq, unit.at):
         await request_removal(unit, cluster, caller.uid, live.credential_no, live.fingerprint)
     await stored.drop_custom_validity(unit.tx, unit.account_id, caller.uid, cluster.seq)
-    await _issue(custody, unit, place, caller.uid, Issue(_life_seconds(custody, None)), None)
+    issue = Issue(_life_seconds(custody, None))
+    if place.signer is None:
+        await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
+        wish = Wish(caller.uid, cluster.cluster_id, private_address=False, temporary_minutes=None)
+        return _answer(await _begin(custody, unit, place, wish, issue, discloses=False), lambda _: None)
+    await _issue(custody, unit, place, place.signer, caller.uid, issue, None)
     await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
+    return None
 
 
 async def request_removal(
@@ -161,7 +197,7 @@ async def issue_credential(
     Raises CertificateRequestRefused, ClusterNotFound, ClusterStateForbids, TooManyCredentials.
     """
     public_key = load_certificate_request(request.csr)
-    wish = _Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
+    wish = Wish(caller.uid, request.cluster_id, request.private_ip_address, request.temporary_duration_minutes)
     place = await _find_place(custody, unit.tx, unit.account_id, wish.cluster_id)
     cluster, server = place.cluster, _server_address(place.stored, private=wish.private_address)
     usable = await _list_usable(unit.tx, unit.account_id, wish.uid, cluster, unit.now)
@@ -173,7 +209,12 @@ async def issue_credential(
         raise TooManyCredentials(
             wish.uid, cluster.cluster_id, decision.limit, usable[decision.oldest].fingerprint.hex()
         )
-    given = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes, public_key)
+    if place.signer is None:
+        raise ClusterStateForbids(
+            cluster.cluster_id,
+            "the cluster itself signs, and takes the name that a request has. Ask for one without a local key.",
+        )
+    given = await _issue(custody, unit, place, place.signer, wish.uid, decision, wish.temporary_minutes, public_key)
     await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     return IssueCredentialOutput(
         certificate=given.certificates,
@@ -202,7 +243,7 @@ async def find_validity_minutes(
     cluster = await find_cluster(tx, caller.account_id, request.cluster_id)
     if cluster is None:  # which the call is told only after this
         return _life_seconds(custody, None) // 60
-    wish = _Wish(uid, cluster.cluster_id, request.private_ip_address, None)
+    wish = Wish(uid, cluster.cluster_id, request.private_ip_address, None)
     usable = await _list_usable(tx, caller.account_id, uid, cluster, now)
     life_seconds = await _life_of_wish(custody, tx, caller.account_id, wish, cluster)
     if not isinstance(request, IssueCredentialInput):
@@ -230,7 +271,7 @@ class _Place(NamedTuple):
     """A cluster in which a kubeconfig can be issued, and by what."""
 
     stored: IssuingPlace
-    signer: Signer
+    signer: Signer | None  # None: the cluster itself signs
     signer_no: int
     sealed_key: bytes
 
@@ -257,8 +298,9 @@ class _Given(NamedTuple):
         return f"_Given({self.fingerprint_hex})"
 
 
-async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubeconfig:
-    """The current kubeconfig, or a new one where none is current or it is due for renewal.
+async def get_kubeconfig(custody: Custody, unit: Change, wish: Wish) -> "Kubeconfig | Begun":
+    """The current kubeconfig, or a new one where none is current or it is due for renewal; where the cluster itself
+    signs, what was begun.
 
     Raises ClusterNotFound, ClusterStateForbids, TooManyCredentials.
     """
@@ -275,16 +317,25 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: _Wish) -> Kubecon
     else:
         for number in decision.replaces:
             await request_removal(unit, cluster, wish.uid, number, usable[number].fingerprint)
-        given = await _issue(custody, unit, place, wish.uid, decision, wish.temporary_minutes)
+        if place.signer is None:
+            return await _begin(custody, unit, place, wish, decision, discloses=True)
+        given = await _issue(custody, unit, place, place.signer, wish.uid, decision, wish.temporary_minutes)
         await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
+    return _hand_out(custody, unit, wish, place.stored, given, server)
+
+
+def _hand_out(
+    custody: Custody, unit: Change, wish: Wish, place: IssuingPlace, given: _Given, server: str
+) -> Kubeconfig:
+    """The kubeconfig of a credential; that its key is handed out is an event."""
     unit.record(
         "private_key_disclosed",
         uid=wish.uid,
-        cluster_seq=cluster.seq,
+        cluster_seq=place.cluster.seq,
         subject=f"credential/{given.fingerprint_hex}",
         details={"temporary_minutes": wish.temporary_minutes},
     )
-    return Kubeconfig(_render(custody, wish, server, place.stored, given), given.not_after)
+    return Kubeconfig(_render(custody, wish, server, place, given), given.not_after)
 
 
 async def _list_usable(
@@ -300,7 +351,7 @@ def _is_vouched(one: IssuedCredential, cluster: Cluster, now: float) -> bool:
 
 
 async def _decide(
-    custody: Custody, tx: Transaction, account_id: str, now: float, wish: _Wish, cluster: Cluster, held: Sequence[Held]
+    custody: Custody, tx: Transaction, account_id: str, now: float, wish: Wish, cluster: Cluster, held: Sequence[Held]
 ) -> Decision:
     keep_keys = custody.settings.keep_private_keys == "on"
     if wish.temporary_minutes is not None:
@@ -320,7 +371,7 @@ def _limits(custody: Custody) -> Limits:
     return Limits(custody.settings.most_long_lived, custody.settings.most_temporary)
 
 
-async def _life_of_wish(custody: Custody, tx: Transaction, account_id: str, wish: _Wish, cluster: Cluster) -> int:
+async def _life_of_wish(custody: Custody, tx: Transaction, account_id: str, wish: Wish, cluster: Cluster) -> int:
     """How long what is issued anew is to live."""
     if wish.temporary_minutes is not None:
         return wish.temporary_minutes * 60
@@ -347,6 +398,8 @@ async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluste
             cluster.cluster_id,
             f"it is only observed. `kubecustody clusters plan {cluster.cluster_id}` shows what managing would change.",
         )
+    if signer is not None and signer.kind == "csr" and signer.to_at is None and found.mode == "manage":
+        return _Place(found, None, signer.signer_no, b"")
     if signer is None or signer.kind != "ca" or signer.to_at is not None:
         raise ClusterStateForbids(
             cluster.cluster_id,
@@ -387,24 +440,25 @@ async def _issue(
     custody: Custody,
     unit: Change,
     place: _Place,
+    signer: Signer,
     uid: str,
     decision: Issue,
     temporary_minutes: int | None,
     public_key: PublicKey | None = None,
 ) -> _Given:
     """Make a certificate and record it; its private key too where none was brought."""
-    not_after = min(unit.at + decision.life_seconds, place.signer.not_after)
+    not_after = min(unit.at + decision.life_seconds, signer.not_after)
     if not_after <= unit.at:
         raise ClusterStateForbids(place.cluster.cluster_id, "the CA that issues for it has expired.")
     made = issue_client_certificate(
-        place.signer,
+        signer,
         common_name=common_name_for(uid, unit.at, custody.random_bytes),
         not_before=unit.at - BACKDATE_SECONDS,
         not_after=not_after,
         key=public_key or KeyType(custody.settings.certificate_key_type),
         random_bytes=custody.random_bytes,
     )
-    verdict = _judge_signer(place)
+    verdict = _judge_signer(place, signer)
     if not verdict.vouched or verdict.chain_ends_at is None:
         # It would be Unknown at once, count for no limit, and be made anew at each call.
         raise ClusterStateForbids(
@@ -454,7 +508,7 @@ async def _issue(
     return _Given(made.der, made.fingerprint.hex(), made.not_after, key)
 
 
-def _judge_signer(place: _Place) -> Verdict:
+def _judge_signer(place: _Place, signer: Signer) -> Verdict:
     """What the cluster says of what the signer issues; chain_ends_at is that of the CAs above it.
 
     All that one signer issues has one profile, so one certificate of it, which is thrown away, stands for all.
@@ -462,14 +516,101 @@ def _judge_signer(place: _Place) -> Verdict:
     client_ca = place.stored.client_ca
     verdict = _VERDICTS.get((place.sealed_key, client_ca))
     if verdict is None:
-        sample = issue_client_certificate(
-            place.signer, common_name="0-0", not_before=0, not_after=place.signer.not_after
-        )
+        sample = issue_client_certificate(signer, common_name="0-0", not_before=0, not_after=signer.not_after)
         verdict = assess(sample.certificate, (), load_bundle(client_ca) if client_ca else ())
         if len(_VERDICTS) >= _REMEMBERED_SIGNERS:
             _VERDICTS.clear()
         _VERDICTS[place.sealed_key, client_ca] = verdict
     return verdict
+
+
+class Begun(NamedTuple):
+    """An issue that the cluster itself is to sign: what it is asked for is recorded."""
+
+    wish: Wish
+    cluster_seq: int
+    pending: PendingIssue
+    discloses: bool
+
+
+async def _begin(
+    custody: Custody, unit: Change, place: _Place, wish: Wish, decision: Issue, *, discloses: bool
+) -> Begun:
+    """Make a key and record what the cluster is asked for. Raises ServiceUnavailable while another one is under way."""
+    cluster = place.cluster
+    for other in await list_pending(unit.tx, unit.account_id, cluster.seq):
+        if (other.uid, other.temporary_minutes) == (wish.uid, wish.temporary_minutes):
+            raise ServiceUnavailable("another kubeconfig of the same kind is just being issued", retry_after_ms=2000)
+    key = make_key(KeyType(custody.settings.certificate_key_type))
+    name = common_name_for(wish.uid, unit.at, custody.random_bytes)
+    pending = PendingIssue(
+        cn=name,
+        uid=wish.uid,
+        signer_no=place.signer_no,
+        csr=make_certificate_request(key, common_name=name, organization=USERS_GROUP),
+        sealed_key=seal_pending_key(custody.sealer, unit.account_id, cluster.seq, name, format_private_key(key)),
+        life_seconds=decision.life_seconds,
+        temporary_minutes=wish.temporary_minutes,
+        begun_at=unit.at,
+    )
+    await add_pending(unit.tx, unit.account_id, cluster.seq, pending)
+    unit.record("issue_begun", uid=wish.uid, cluster_seq=cluster.seq, details={"name": name})
+    return Begun(wish, cluster.seq, pending, discloses)
+
+
+async def record_signed(
+    custody: Custody, unit: Change, begun: Begun, chain: bytes, leaf: Certificate
+) -> Kubeconfig | None:
+    """Record what a cluster signed; the kubeconfig, None where nobody asked for one.
+
+    What was cleaned meanwhile, or lives longer than was asked, is recorded as to be removed, and not handed out.
+    Raises ClusterStateForbids then.
+    """
+    wish, asked = begun.wish, begun.pending
+    found = await stored.find_issuing_place(unit.tx, unit.account_id, wish.cluster_id)
+    if found is None:
+        raise ClusterNotFound(wish.cluster_id)
+    cluster = found.cluster
+    still = await find_pending(unit.tx, unit.account_id, cluster.seq, asked.cn)
+    if still is None and await find_number_by_name(unit.tx, unit.account_id, cluster.seq, asked.cn) is not None:
+        raise ServiceUnavailable("the kubeconfig was recorded meanwhile", retry_after_ms=100)
+    verdict = assess(leaf, (), load_bundle(found.client_ca) if found.client_ca else ())
+    number = unit.take_credential_number()
+    key = open_pending_key(custody.sealer, unit.account_id, cluster.seq, asked.cn, asked.sealed_key)
+    new = NewCredential(
+        uid=wish.uid,
+        cluster_seq=cluster.seq,
+        origin="issued",
+        fingerprint=leaf.fingerprint,
+        common_name=asked.cn,
+        not_before=leaf.not_before,
+        not_after=leaf.not_after,
+        vouched_until=verdict.chain_ends_at,
+        trust_epoch=cluster.trust_epoch,
+        verdict=verdict.code,
+        masters=False,
+        chain=chain,
+        serial=leaf.serial,
+        organizations=_OUR_ORGANIZATIONS,
+        issued_at=asked.begun_at,
+        signer_no=asked.signer_no,
+        temporary_minutes=asked.temporary_minutes,
+    )
+    keep = custody.settings.keep_private_keys == "on"
+    sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep else None
+    await stored.add_issued(unit.tx, unit.account_id, number, new, sealed, unit.at)
+    await drop_pending(unit.tx, unit.account_id, cluster.seq, asked.cn)
+    details = {"not_after": leaf.not_after, "signer": asked.signer_no, "asked_seconds": asked.life_seconds}
+    subject = f"credential/{leaf.fingerprint_hex}"
+    unit.record("credential_issued", uid=wish.uid, cluster_seq=cluster.seq, subject=subject, details=details)
+    too_long = leaf.not_after > asked.begun_at + asked.life_seconds + _CLUSTER_GRACE_SECONDS
+    if still is None or too_long:
+        await request_removal(unit, cluster, wish.uid, number, leaf.fingerprint)
+    await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
+    if not begun.discloses or still is None or too_long:
+        return None
+    given = _Given(chain, leaf.fingerprint_hex, leaf.not_after, key)
+    return _hand_out(custody, unit, wish, found, given, _server_address(found, private=wish.private_address))
 
 
 async def _open_kept(custody: Custody, unit: Change, one: IssuedCredential) -> _Given:
@@ -481,7 +622,7 @@ async def _open_kept(custody: Custody, unit: Change, one: IssuedCredential) -> _
     return _Given(kept.chain, one.fingerprint.hex(), one.facts.not_after, key)
 
 
-def _render(custody: Custody, wish: _Wish, server: str, place: IssuingPlace, given: _Given) -> str:
+def _render(custody: Custody, wish: Wish, server: str, place: IssuingPlace, given: _Given) -> str:
     return render_kubeconfig(
         KubeconfigParts(
             uid=wish.uid,

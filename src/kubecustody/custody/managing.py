@@ -45,6 +45,7 @@ from kubecustody.core.bindings import (
 )
 from kubecustody.core.states import RemovedBy
 from kubecustody.custody.changes import Author, Change, change
+from kubecustody.custody.csr_issuing import complete_pending
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.observing import OBSERVER, Finding, Look, observe, open_cluster
 from kubecustody.pki.certificates import format_ders
@@ -166,6 +167,7 @@ async def take_ownership(custody: Custody, account_id: str, reached: Reached) ->
 
 async def run_pass(custody: Custody, account_id: str, facts: Facts, look: Look, clock: Callable[[], float]) -> Pass:
     """One pass over a managed cluster. Raises ClusterError where the cluster stops answering; the next pass goes on."""
+    await complete_pending(custody, account_id, facts.cluster.seq, facts.reached, clock)
     found = await facts.reached.list_bindings()
     steps = _removals_first(facts, found, account_id)
     await _note_bound(custody, account_id, facts, found, clock)

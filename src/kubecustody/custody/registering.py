@@ -38,11 +38,13 @@ from kubecustody.custody.managing import (
     take_ownership,
 )
 from kubecustody.custody.observing import Finding, Look, look, record_look
+from kubecustody.custody.signers import set_csr_signer
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.store import accesses
 from kubecustody.store.accesses import StoredAccess
 from kubecustody.store.clusters import find_cluster, find_cluster_by_seq
 from kubecustody.store.fleet import Cluster
+from kubecustody.store.issuing import find_signer
 
 
 async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterReportOutput:
@@ -147,7 +149,8 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
         if request.plan_hash != plan_hash:
             raise PlanChanged(cluster.cluster_id)
         await _take_ownership(act, facts)
-        await act.change(lambda unit: _set_mode(unit, cluster, MANAGE))
+        signs = await _may_sign(facts.reached)
+        await act.change(lambda unit: _begin_to_manage(unit, cluster, signs=signs))
         await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
         mode = MANAGE
     warnings = [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
@@ -164,6 +167,24 @@ async def _take_ownership(act: Act, facts: Facts) -> None:
             raise ClusterNotUsable(f"{NOT_OURS} It stays observed here.")
     except ClusterError as error:
         raise ClusterNotUsable(str(error)) from error
+
+
+async def _may_sign(reached: Reached) -> bool:
+    """Whether this server may have the cluster sign client certificates."""
+    group = "certificates.k8s.io"
+    try:
+        return await reached.can_i("create", group, "certificatesigningrequests") and await reached.can_i(
+            "approve", group, "signers", name="kubernetes.io/kube-apiserver-client"
+        )
+    except ClusterError:
+        return False
+
+
+async def _begin_to_manage(unit: Change, cluster: Cluster, *, signs: bool) -> None:
+    """Manage the cluster; where nothing was ever said of what issues for it, it signs itself if it may be asked to."""
+    await _set_mode(unit, cluster, MANAGE)
+    if signs and await find_signer(unit.tx, unit.account_id, cluster.seq) is None:
+        await set_csr_signer(unit, cluster)
 
 
 async def _set_mode(unit: Change, cluster: Cluster, mode: str) -> None:

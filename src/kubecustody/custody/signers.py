@@ -67,6 +67,25 @@ def _check_trusted(certificate: Certificate, bundle: tuple[Certificate, ...], cl
         )
 
 
+async def set_csr_signer(unit: Change, cluster: Cluster) -> int:
+    """Let the cluster itself sign what it is asked for, as a part of a change; the signer's number."""
+    number = await set_signer(unit.tx, unit.account_id, cluster.seq, "csr", None, None, unit.at)
+    _record(unit, cluster, number, "csr")
+    return number
+
+
+async def let_cluster_sign(
+    custody: Custody, account_id: str, author: Author, now: float, which_cluster: str
+) -> SignerSet:
+    """Let the cluster itself sign; it does while it is managed."""
+
+    async def work(unit: Change) -> SignerSet:
+        cluster = await get_cluster(unit.tx, account_id, which_cluster)
+        return SignerSet(await set_csr_signer(unit, cluster), None)
+
+    return await _change(custody, account_id, author, now, work)
+
+
 async def end_signer(custody: Custody, account_id: str, author: Author, now: float, which_cluster: str) -> SignerSet:
     """Let nothing issue for a cluster any more; what was issued lives on."""
 

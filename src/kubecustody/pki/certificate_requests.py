@@ -7,6 +7,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.x509.oid import NameOID
 
 from kubecustody.core.errors import CertificateRequestRefused
 from kubecustody.pki.certificates import PrivateKey
@@ -54,8 +55,10 @@ def _check_key(key: object) -> None:
     raise CertificateRequestRefused("its key must be P-256, P-384, Ed25519 or RSA.")
 
 
-def make_certificate_request(key: PrivateKey) -> str:
-    """A request (PEM) that proves to hold this key. Its subject is empty, since the CA names the holder."""
+def make_certificate_request(key: PrivateKey, *, common_name: str = "", organization: str = "") -> str:
+    """A request (PEM) that proves to hold this key. Its subject is empty where the CA names the holder."""
     algorithm = None if isinstance(key, ed25519.Ed25519PrivateKey) else hashes.SHA256()
-    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, algorithm)
+    subject = [(NameOID.ORGANIZATION_NAME, organization), (NameOID.COMMON_NAME, common_name)]
+    name = x509.Name([x509.NameAttribute(kind, value) for kind, value in subject if value])
+    request = x509.CertificateSigningRequestBuilder().subject_name(name).sign(key, algorithm)
     return request.public_bytes(serialization.Encoding.PEM).decode("ascii")

@@ -35,11 +35,11 @@ from kubecustody.core.errors import (
 )
 from kubecustody.core.limits import TokenBuckets
 from kubecustody.core.times import format_time
-from kubecustody.custody.acts import Act
+from kubecustody.custody.acts import Act, After
 from kubecustody.custody.authentication import Authenticator, Caller, Origin, confirm
 from kubecustody.custody.authorisation import Authoriser, MinutesOf
 from kubecustody.custody.changes import Author, Change, change
-from kubecustody.custody.handlers import Result, find_act_handler, find_read_handler, get_change_handler
+from kubecustody.custody.handlers import Changed, Result, find_act_handler, find_read_handler, get_change_handler
 from kubecustody.custody.installation import Custody
 from kubecustody.server.access_log import AccessLine, AccessLog
 from kubecustody.server.addresses import caller_address, came_by_tls, may_speak_plainly, network_of
@@ -238,15 +238,18 @@ class Application:
             await self._authoriser.authorise(unit.tx, still, operation, path_values, unit.now, minutes)
             return still
 
+        act = Act(self._custody, caller, author, self._clock, judge)
         actor = find_act_handler(operation.name)
         if actor is not None:
-            return await actor(Act(self._custody, caller, author, self._clock, judge), decoded)
+            return await actor(act, decoded)
         handler = get_change_handler(operation.name)
 
-        async def work(unit: Change) -> Result:
+        async def work(unit: Change) -> Changed:
             return await handler(self._custody, unit, await judge(unit), decoded)
 
         result = await change(self._custody.store, caller.account_id, author, self._clock, work)
+        if isinstance(result, After):
+            result = await result.run(act)
         if operation is CLEAN_USER_PERMISSIONS:
             self.tasks.wake()
         if operation.effects & _WANTED_IN_CLUSTERS:

@@ -106,6 +106,7 @@ def set_cluster_command(
 @click.option("--make-ca", is_flag=True, help="Make a CA here; its key is sealed and never leaves.")
 @click.option("--ca", type=_FILE, help="Certificate (PEM) of the CA whose key is imported.")
 @click.option("--import-ca-key", type=_FILE, help="Its private key (PEM): whoever holds it can get into the cluster.")
+@click.option("--csr", is_flag=True, help="Let the cluster itself sign, while it is managed.")
 @click.option("--none", "no_signer", is_flag=True, help="Let nothing issue any more.")
 @reason_option
 @pass_machine
@@ -115,12 +116,13 @@ def signer_command(
     make_ca: bool,
     ca: Path | None,
     import_ca_key: Path | None,
+    csr: bool,
     no_signer: bool,
     reason: str,
 ) -> None:
-    """Say what issues kubeconfigs for CLUSTER (id or name): --make-ca, --ca with --import-ca-key, or --none."""
-    if [make_ca, no_signer, ca is not None and import_ca_key is not None].count(True) != 1:
-        raise OperatorError("Say one of --make-ca, --ca FILE with --import-ca-key FILE, or --none.")
+    """Say what issues kubeconfigs for CLUSTER (id or name): --make-ca, --ca with --import-ca-key, --csr, or --none."""
+    if [make_ca, csr, no_signer, ca is not None and import_ca_key is not None].count(True) != 1:
+        raise OperatorError("Say one of --make-ca, --ca FILE with --import-ca-key FILE, --csr, or --none.")
     if ca is not None and import_ca_key is not None:
         pair = PemPair(ca.read_bytes(), import_ca_key.read_bytes())
         machine.change(signers.import_signer, cluster, pair, reason=reason)
@@ -129,6 +131,9 @@ def signer_command(
         made = machine.change(signers.make_signer, cluster, reason=reason)
         print(made.certificate, end="")
         note(f"This CA issues for {cluster}. Add it to the --client-ca-file of its API servers.")
+    elif csr:
+        machine.change(signers.let_cluster_sign, cluster, reason=reason)
+        say(f"{cluster} itself signs, while it is managed.")
     else:
         machine.change(signers.end_signer, cluster, reason=reason)
         say(f"Nothing issues for {cluster}.")

@@ -49,16 +49,16 @@ CREATE INDEX dropped_grants_by_cluster ON dropped_grants (account_id, cluster_se
 -- An issue through a cluster that was begun and whose end is not known yet.
 CREATE TABLE pending_issues (
     account_id TEXT NOT NULL,
-    credential_no INTEGER NOT NULL,
-    uid TEXT NOT NULL,
     cluster_seq INTEGER NOT NULL,
     cn TEXT NOT NULL,
+    uid TEXT NOT NULL,
+    signer_no INTEGER NOT NULL,
     csr TEXT NOT NULL,                   -- PEM
-    sealed_key BLOB,                     -- NULL: the holder has it
+    sealed_key BLOB NOT NULL,
     life_seconds INTEGER NOT NULL,
     temporary_minutes INTEGER,
     begun_at INTEGER NOT NULL,
-    PRIMARY KEY (account_id, credential_no)
+    PRIMARY KEY (account_id, cluster_seq, cn)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pending_issues_by_cluster ON pending_issues (account_id, cluster_seq, uid);
 

@@ -73,3 +73,27 @@ JOIN principals AS p ON p.account_id = h.account_id AND p.uid = h.uid
 LEFT JOIN personal_names AS n ON n.account_id = h.account_id AND n.uid = h.uid
 WHERE h.account_id = :account_id AND h.cluster_seq = :cluster_seq
 ORDER BY h.uid;
+
+-- name: add_pending_issue(account_id, cluster_seq, cn, uid, signer_no, csr, sealed_key, life_seconds, temporary_minutes, begun_at)
+INSERT INTO pending_issues (account_id, cluster_seq, cn, uid, signer_no, csr, sealed_key, life_seconds,
+    temporary_minutes, begun_at)
+VALUES (:account_id, :cluster_seq, :cn, :uid, :signer_no, :csr, :sealed_key, :life_seconds, :temporary_minutes,
+    :begun_at);
+
+-- name: find_pending_issue(account_id, cluster_seq, cn)
+SELECT cn, uid, signer_no, csr, sealed_key, life_seconds, temporary_minutes, begun_at FROM pending_issues
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND cn = :cn;
+
+-- name: list_pending_issues(account_id, cluster_seq)
+SELECT cn, uid, signer_no, csr, sealed_key, life_seconds, temporary_minutes, begun_at FROM pending_issues
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq ORDER BY cn;
+
+-- name: drop_pending_issue(account_id, cluster_seq, cn)
+DELETE FROM pending_issues WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND cn = :cn;
+
+-- name: list_sealed_pending_keys(account_id)
+SELECT cluster_seq, cn, sealed_key FROM pending_issues WHERE account_id = :account_id;
+
+-- name: set_sealed_pending_key(account_id, cluster_seq, cn, sealed_key)
+UPDATE pending_issues SET sealed_key = :sealed_key
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND cn = :cn;

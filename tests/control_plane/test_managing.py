@@ -1,0 +1,633 @@
+"""Real clusters kept as they are wanted, and the proof that what was removed is powerless there."""
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from control_plane.control_plane import MASTERS, ControlPlane
+from control_plane.identities import Identity
+from control_plane.keeping import (
+    BINDINGS,
+    KUBE_SYSTEM,
+    RBAC,
+    SETTINGS,
+    SLICES,
+    Keeper,
+    bound_by_others,
+    keeping,
+    name_of,
+    path_of,
+    role_binding,
+    statuses,
+)
+from control_plane.proxy import Fault, Proxy
+from control_plane.waiting import eventually
+from installations import free_port, serving
+from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.pki.issuing import PemPair, make_ca
+
+pytestmark = pytest.mark.control_plane
+
+
+@pytest.fixture
+def keeper(control_plane: ControlPlane, tmp_path: Path) -> Iterator[Keeper]:
+    """The plane itself as the cluster `prod`, managed."""
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register()
+        keeper.manage()
+        yield keeper
+
+
+@contextlib.contextmanager
+def naming_api_servers(plane: ControlPlane, *urls: str) -> Iterator[None]:
+    """The cluster names these as its API servers."""
+    for number, url in enumerate(urls):
+        address, _, port = url.removeprefix("https://").partition(":")
+        body = {
+            "metadata": {"name": f"servers-{number}", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4",
+            "ports": [{"name": "https", "port": int(port), "protocol": "TCP"}],
+            "endpoints": [{"addresses": [address]}],
+        }
+        answer = plane.ask("POST", SLICES, body=body)
+        assert answer.status == 201, answer.document
+    try:
+        yield
+    finally:
+        for number in range(len(urls)):
+            plane.ask("DELETE", f"{SLICES}/servers-{number}")
+
+
+def objects(plane: ControlPlane) -> dict[str, str]:
+    """Every object that a manager of bindings could touch, with its version, by its path."""
+    paths = [
+        *(f"{RBAC}/{kind}" for kind in ("clusterroles", "clusterrolebindings", "roles", "rolebindings")),
+        "/api/v1/configmaps",
+        "/api/v1/namespaces",
+        "/api/v1/serviceaccounts",
+        "/apis/certificates.k8s.io/v1/certificatesigningrequests",
+    ]
+    return {
+        f"{path} {one['metadata'].get('namespace', '')}/{one['metadata']['name']}": one["metadata"]["resourceVersion"]
+        for path in paths
+        for one in plane.ask("GET", path).document["items"]
+    }
+
+
+def admitted(keeper: Keeper, name: str = "anna", *roles: str) -> tuple[str, Identity]:
+    """A new person and their credential, which every API server lets do what an admin may."""
+    uid = keeper.add_person(name)
+    credential = keeper.get(uid)
+    keeper.grant(uid, *(roles or ("admin",)))
+    eventually(lambda: set(statuses(keeper.plane, credential)) == {200})
+    return uid, credential
+
+
+# --- beginning
+
+
+def test_a_plan_that_is_not_the_plan_any_more_is_not_carried_out(control_plane: ControlPlane, tmp_path: Path) -> None:
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register()
+        anna, bert = keeper.add_person("anna"), keeper.add_person("bert")
+        keeper.get(anna), keeper.get(bert)
+        keeper.grant(anna, "admin")
+        before = keeper.client.manage_cluster(keeper.cluster_id)
+        assert [step.what for step in before.steps] == ["create"]
+        keeper.grant(bert, "ops")
+        with pytest.raises(ApiError) as refused:
+            keeper.client.manage_cluster(keeper.cluster_id, plan_hash=before.plan_hash)
+        assert refused.value.code == "ErrorPlanChanged"
+        after = keeper.client.manage_cluster(keeper.cluster_id)
+        assert (after.mode, len(after.steps), keeper.ours()) == ("observe", 2, {})
+        assert keeper.client.manage_cluster(keeper.cluster_id, plan_hash=after.plan_hash).mode == "manage"
+        assert len(keeper.ours()) == 2
+
+
+def test_an_observed_cluster_is_never_written_to(control_plane: ControlPlane, proxy: Proxy, tmp_path: Path) -> None:
+    cluster = proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        before = objects(control_plane)
+        keeper.register(cluster.url)
+        anna = keeper.add_person("anna")
+        keeper.get(anna)
+        keeper.grant(anna, "admin", "ops")
+        keeper.client.manage_cluster(keeper.cluster_id)
+        keeper.look()
+        keeper.clean(anna)
+        keeper.look()
+        assert objects(control_plane) == before
+    writes = [(seen.method, seen.path) for seen in cluster.requests if seen.method != "GET"]
+    assert writes and all(path.endswith("accessreviews") for _, path in writes)
+
+
+def test_a_cluster_that_is_only_observed_again_is_left_as_it_is(keeper: Keeper) -> None:
+    anna, _ = admitted(keeper)
+    keeper.client.manage_cluster(keeper.cluster_id, mode="observe")
+    before = keeper.ours()
+    keeper.grant(anna)
+    keeper.look()
+    assert keeper.ours() == before != {}
+
+
+# --- permitting
+
+
+def test_what_is_granted_kubectl_may_do_and_no_more(keeper: Keeper) -> None:
+    plane = keeper.plane
+    anna, annas = admitted(keeper, "anna", "ops")
+    bert = keeper.add_person("bert")
+    berts = keeper.get(bert)
+    keeper.grant(bert, "dev", namespace="default")
+    eventually(lambda: plane.run_kubectl("auth", "can-i", "create", "pods", "-n", "default", by=berts).returncode == 0)
+    for who, words, may in (
+        (annas, ["delete", "deployments", "-A"], True),
+        (annas, ["create", "clusterrolebindings"], False),
+        (berts, ["create", "pods", "-n", "kube-system"], False),
+        (berts, ["list", "nodes"], False),
+    ):
+        answer = plane.run_kubectl("auth", "can-i", *words, by=who)
+        assert (answer.stdout.strip(), answer.returncode) == (("yes", 0) if may else ("no", 1)), words
+    assert keeper.subjects() == {
+        f"{anna}-clusterrolebinding": [name_of(annas)],
+        f"{bert}-default-rolebinding": [name_of(berts)],
+    }
+    keeper.grant(anna)
+    eventually(lambda: set(statuses(plane, annas)) == {403})
+    assert keeper.removed_by(annas) is None, "what is permitted is one thing, and a credential another"
+
+
+def test_one_step_that_is_refused_keeps_nobody_else_waiting(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """The server may grant what it may itself do, and so no custom role that gives more."""
+    plane = control_plane
+    with limited_access(plane) as limited, keeping(tmp_path, plane) as keeper:
+        keeper.register(by=limited)
+        keeper.manage()
+        anna, annas = admitted(keeper, "anna", "restricted")
+        bert = keeper.add_person("bert")
+        keeper.get(bert)
+        keeper.grant(bert, "cluster-admin", custom=True)
+        assert "403" in keeper.look()["manage"]
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(annas) == "proved")
+        assert keeper.subjects() == {}
+
+
+@contextlib.contextmanager
+def limited_access(plane: ControlPlane) -> Iterator[Identity]:
+    """A ServiceAccount that may keep bindings, but grant no more than reading."""
+    role = {
+        "metadata": {"name": "limited-keeper"},
+        "rules": [
+            {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch"]},
+            {
+                "apiGroups": ["rbac.authorization.k8s.io"],
+                "resources": ["clusterrolebindings", "rolebindings", "clusterroles"],
+                "verbs": ["create", "patch", "delete"],
+            },
+            {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
+        ],
+    }
+    made = plane.ask("POST", f"{RBAC}/clusterroles", body=role)
+    assert made.status == 201, made.document
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    assert plane.ask("POST", accounts, body={"metadata": {"name": "limited-keeper"}}).status == 201
+    user = "system:serviceaccount:default:limited-keeper"
+    try:
+        with bound_by_others(plane, role_binding("limited-keeper", user, role="limited-keeper")):
+            request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+            answer = plane.ask("POST", f"{accounts}/limited-keeper/token", body=request)
+            identity = Identity(token=answer.document["status"]["token"])
+            eventually(lambda: plane.ask("GET", BINDINGS, identity).status == 200)
+            yield identity
+    finally:
+        plane.ask("DELETE", f"{accounts}/limited-keeper")
+        plane.ask("DELETE", f"{RBAC}/clusterroles/limited-keeper")
+
+
+# --- removing, and the proof
+
+
+def test_of_two_credentials_of_one_person_one_is_removed(keeper: Keeper) -> None:
+    anna, lasting = admitted(keeper)
+    short = keeper.get(anna, minutes=60)
+    eventually(lambda: statuses(keeper.plane, short, lasting) == [200] * 4)
+    keeper.ask_removal(anna, short)
+    keeper.look()
+    eventually(lambda: statuses(keeper.plane, short, lasting) == [403, 403, 200, 200])
+    keeper.look()
+    assert (keeper.removed_by(short), keeper.removed_by(lasting)) == ("proved", None)
+    assert keeper.subjects() == {f"{anna}-cluster-admin-clusterrolebinding": [name_of(lasting)]}
+    assert keeper.state(anna).cert_state == "Unexpired"
+
+
+def test_whoever_is_cleaned_is_refused_everywhere_and_removed_with_proof(keeper: Keeper) -> None:
+    with naming_api_servers(keeper.plane, *keeper.plane.urls):
+        anna, lasting = admitted(keeper)
+        short = keeper.get(anna, minutes=60)
+        eventually(lambda: statuses(keeper.plane, short, lasting) == [200] * 4)
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(lasting) == keeper.removed_by(short) == "proved")
+    assert statuses(keeper.plane, short, lasting) == [403] * 4
+    assert keeper.ours() == {}
+    row = keeper.state(anna)
+    assert (row.cert_state, row.can_get_in, row.live_credential_count) == ("Removed", "no", 0)
+    assert row.cert_state_reason.startswith("Removed, and proved so at ")
+    servers = {url.removeprefix("https://") for url in keeper.plane.urls}
+    for credential in (lasting, short):
+        ((kind, evidence),) = keeper.steps_of(credential)
+        assert kind == "proved"
+        assert {one["api_server"] for one in evidence if one["kind"] == "used"} >= servers
+        assert {one["told"] for one in evidence if one["api_server"] in servers} == {"Used, and refused by name (403)."}
+        assert {"binding_scan", "access_review"} <= {one["kind"] for one in evidence}
+    assert [uid for _, uid, _ in keeper.events("removal_proved")] == [anna, anna]
+    assert keeper.events("bindings_changed")[-1][2]["steps"] == 1, "that bindings went is in the books too"
+
+
+def test_who_was_cleaned_gets_a_credential_anew_and_no_rights(keeper: Keeper) -> None:
+    anna, old = admitted(keeper)
+    keeper.clean(anna)
+    eventually(lambda: keeper.removed_by(old) == "proved")
+    new = keeper.get(anna)
+    keeper.look()
+    assert statuses(keeper.plane, new) == [403, 403]
+    keeper.grant(anna, "admin")
+    eventually(lambda: statuses(keeper.plane, new, old) == [200, 200, 403, 403])
+
+
+def test_everybody_who_a_task_cleans_is_removed_with_proof(keeper: Keeper) -> None:
+    anna, credential = admitted(keeper)
+    keeper.client.clean_user_permissions(anna, force=True, cluster_ids=[keeper.cluster_id])
+    eventually(lambda: keeper.removed_by(credential) == "proved")
+
+
+def test_removed_is_taken_back_when_a_binding_returns(keeper: Keeper) -> None:
+    anna, credential = admitted(keeper)
+    keeper.clean(anna)
+    eventually(lambda: keeper.removed_by(credential) == "proved")
+    with bound_by_others(keeper.plane, role_binding("somebody-elses", name_of(credential))):
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+        kind, evidence = keeper.steps_of(credential)[-1]
+        told = {one["kind"]: one["told"] for one in evidence}
+        assert (kind, told["binding_scan"]) == ("lapsed", "It is reached by somebody-elses.")
+        (event,) = keeper.events("removal_lapsed")
+        assert event[1] == anna and "somebody-elses" in json.dumps(event[2])
+        assert (keeper.state(anna).cert_state, keeper.state(anna).can_get_in) == ("Unexpired", "unproven")
+        keeper.look()
+        assert len(keeper.events("removal_lapsed")) == 1
+    keeper.look()
+    assert keeper.removed_by(credential) == "proved"
+    assert [kind for kind, _ in keeper.steps_of(credential)] == ["proved", "lapsed", "proved"]
+
+
+def test_a_subject_that_comes_back_into_a_binding_of_ours_goes_again(keeper: Keeper) -> None:
+    """Of two bindings, so that the second one is the brake's 20 per cent: a recorded removal passes it."""
+    anna, annas = admitted(keeper, "anna")
+    bert, berts = admitted(keeper, "bert")
+    keeper.clean(anna)
+    eventually(lambda: keeper.removed_by(annas) == "proved")
+    add_subjects(keeper, f"{bert}-cluster-admin-clusterrolebinding", name_of(annas))
+    eventually(lambda: set(statuses(keeper.plane, annas)) == {200})
+    keeper.look()
+    eventually(lambda: statuses(keeper.plane, annas, berts) == [403, 403, 200, 200])
+    keeper.look()
+    assert keeper.removed_by(annas) == "proved"
+
+
+def add_subjects(keeper: Keeper, binding: str, *names: str) -> None:
+    document = keeper.ours()[binding]
+    subjects = [{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": name} for name in names]
+    body = {**document, "subjects": [*document.get("subjects", ()), *subjects]}
+    assert keeper.plane.ask("PUT", path_of(document), body=body).status == 200
+
+
+def test_bindings_of_others_are_left_alone(keeper: Keeper) -> None:
+    """Even one of the very name that is wanted, and one that says it is another account's."""
+    plane = keeper.plane
+    anna = keeper.add_person("anna")
+    credential = keeper.get(anna)
+    wanted = f"{anna}-cluster-admin-clusterrolebinding"
+    foreign = {"app.kubernetes.io/managed-by": "kubecustody", "kubecustody.io/account": "1"}
+    with (
+        bound_by_others(plane, role_binding(wanted, "somebody")) as namesake,
+        bound_by_others(plane, role_binding("another-accounts", name_of(credential), labels=foreign)) as theirs,
+    ):
+        keeper.grant(anna, "admin")
+        assert keeper.look()["manage"] == f"{wanted} is wanted, and one of that name is not ours; it is left alone."
+        assert keeper.client.manage_cluster(keeper.cluster_id).warnings == [
+            f"{wanted} is wanted, and one of that name is not ours."
+        ]
+        keeper.clean(anna)
+        keeper.look()
+        for binding in (namesake, theirs):
+            assert plane.ask("GET", path_of(binding)).document == binding
+        assert keeper.removed_by(credential) is None, "the other account's binding still reaches it"
+        assert keeper.evidence(credential)["binding_scan", ""] == "allowed"
+    keeper.look()
+    assert keeper.removed_by(credential) == "proved"
+
+
+def test_a_member_of_masters_is_never_removed_by_unbinding(keeper: Keeper, tmp_path: Path) -> None:
+    anna = keeper.add_person("anna")
+    member = keeper.plane.issue(f"{anna}-1", groups=[MASTERS])
+    file = tmp_path / "member.kubeconfig"
+    file.write_text(keeper.plane.kubeconfig(member))
+    keeper.installation.command(
+        "admin", "credentials", "import", str(file), "--cluster", keeper.cluster_id, "--keep-private-keys"
+    )
+    keeper.clean(anna)
+    keeper.look()
+    assert keeper.removed_by(member) is None
+    assert keeper.evidence(member)["used", ""] == "allowed"
+    assert keeper.state(anna).can_get_in == "yes"
+    assert set(statuses(keeper.plane, member)) == {200}
+
+
+def test_the_end_of_a_ca_is_proof_and_stays_so(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """Each API server must say 401. What then still binds the name reaches nobody."""
+    plane = control_plane
+    other = make_ca("another client CA", int(time.time()), 30)
+    with keeping(tmp_path, plane) as keeper, naming_api_servers(plane, *plane.urls), trusting(plane, other) as distrust:
+        keeper.register(signer=False)
+        keeper.let_issue(other)
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        with bound_by_others(plane, role_binding("somebody-elses", name_of(credential))):
+            keeper.clean(anna)
+            keeper.look()
+            assert keeper.removed_by(credential) is None
+            assert keeper.evidence(credential)["ca_gone", ""] == "unproven"
+            distrust()
+            eventually(lambda: set(statuses(plane, credential)) == {401})
+            eventually(lambda: keeper.look() is not None and keeper.removed_by(credential) == "proved")
+            for _ in range(2):
+                keeper.look()
+                assert keeper.removed_by(credential) == "proved"
+            assert [kind for kind, _ in keeper.steps_of(credential)] == ["proved"]
+
+
+@contextlib.contextmanager
+def trusting(plane: ControlPlane, other: PemPair) -> Iterator[Callable[[], None]]:
+    """The API servers take this CA's certificates too, until what comes is called."""
+    plane.trust(other.certificate)
+    probe = Identity(None)
+    try:
+        eventually(lambda: other.certificate.decode().strip() in told_client_ca(plane, probe))
+        yield plane.trust
+    finally:
+        plane.trust()
+        eventually(lambda: other.certificate.decode().strip() not in told_client_ca(plane, probe))
+
+
+def told_client_ca(plane: ControlPlane, _: Identity) -> str:
+    path = f"{KUBE_SYSTEM}/configmaps/extension-apiserver-authentication"
+    return str(plane.ask("GET", path).document["data"]["client-ca-file"])
+
+
+# --- no proof
+
+
+def test_an_api_server_that_is_down_keeps_the_proof_away(keeper: Keeper) -> None:
+    plane, dead = keeper.plane, f"https://127.0.0.1:{free_port()}"
+    with naming_api_servers(plane, plane.urls[0], dead):
+        anna, credential = admitted(keeper)
+        keeper.clean(anna)
+        eventually(lambda: statuses(plane, credential) == [403, 403])
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+        servers = {server: one for (kind, server), one in keeper.evidence(credential).items() if kind == "used"}
+        alive = plane.urls[0].removeprefix("https://")
+        assert servers == {alive: "refused", dead.removeprefix("https://"): "unproven"}
+        assert keeper.state(anna).cert_state == "Unexpired"
+    with naming_api_servers(plane, *plane.urls):
+        keeper.look()
+        assert keeper.removed_by(credential) == "proved"
+
+
+def test_an_api_server_that_is_declared_and_not_named_keeps_the_proof_away(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    plane = control_plane
+    with keeping(tmp_path, plane) as keeper, naming_api_servers(plane, plane.url):
+        report = keeper.register(declared_api_servers=2)
+        assert [one.text for one in report.findings if not one.ok] == ["It names 1 API servers, and 2 are declared."]
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        keeper.clean(anna)
+        eventually(lambda: statuses(plane, credential) == [403, 403])
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+
+
+@pytest.mark.parametrize("code", [401, 403, 500])
+def test_a_stand_in_that_refuses_whatever_comes_proves_nothing(keeper: Keeper, proxy: Proxy, code: int) -> None:
+    """It lets this server's own requests through, and refuses those between: once it could name who was refused."""
+    turns = itertools.count()
+    stand_in = proxy.add_cluster("127.0.0.1", uid=keeper.plane.uid())
+    anna, credential = admitted(keeper)
+    with naming_api_servers(keeper.plane, stand_in.url):
+        stand_in.fault = Fault.status(code, strikes=lambda _, path: path == KUBE_SYSTEM and next(turns) % 3 == 1)
+        keeper.clean(anna)
+        eventually(lambda: statuses(keeper.plane, credential) == [403, 403])
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+        assert keeper.evidence(credential)["used", stand_in.url.removeprefix("https://")] == "unproven"
+        assert next(turns) >= 3
+
+
+def test_another_cluster_at_the_address_of_an_api_server_proves_nothing(keeper: Keeper, proxy: Proxy) -> None:
+    other = proxy.add_cluster("127.0.0.1")  # of the same server CA, with a uid of its own
+    anna, credential = admitted(keeper)
+    with naming_api_servers(keeper.plane, other.url):
+        keeper.clean(anna)
+        eventually(lambda: statuses(keeper.plane, credential) == [403, 403])
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+        assert keeper.evidence(credential)["used", other.url.removeprefix("https://")] == "unproven"
+
+
+def test_an_attestation_lapses_at_the_first_contact_and_is_then_proved(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    cluster = proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register(cluster.url)
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        cluster.fault = Fault.down()
+        keeper.look()
+        keeper.clean(anna)
+        keeper.installation.command(
+            *("admin", "removals", "attest", "--cluster", keeper.cluster_id),
+            *("--fingerprint", credential.fingerprint, "--reason", "they gave it back"),
+        )
+        assert keeper.removed_by(credential) == "attested"
+        with bound_by_others(control_plane, role_binding("somebody-elses", name_of(credential))):
+            cluster.fault = None
+            keeper.look()
+            assert keeper.removed_by(credential) is None
+            assert [kind for kind, _ in steps(keeper, credential)] == ["attested", "lapsed"]
+        keeper.look()
+        assert keeper.removed_by(credential) == "proved"
+
+
+def steps(keeper: Keeper, credential: Identity) -> list[tuple[str, Any]]:
+    from custody.books import ask as rows_of
+
+    sql = "SELECT kind, reason FROM removals WHERE credential_no = ? ORDER BY removal_no"
+    return rows_of(keeper.path, sql, keeper.number_of(credential))
+
+
+# --- the brake
+
+
+def test_the_brake_stops_what_no_record_explains_and_a_plan_confirms_it(keeper: Keeper) -> None:
+    """Subjects that somebody added are drift: to take them out of one binding of two is more than a fifth."""
+    anna, _ = admitted(keeper, "anna")
+    _, berts = admitted(keeper, "bert")
+    binding = f"{anna}-cluster-admin-clusterrolebinding"
+    before = keeper.subjects()
+    add_subjects(keeper, binding, "somebody")
+    assert keeper.look()["manage"].startswith("Nothing was changed. 1 of 2 bindings would lose somebody")
+    assert "somebody" in keeper.subjects()[binding]
+    plan = keeper.client.manage_cluster(keeper.cluster_id)
+    assert [step.what for step in plan.steps] == ["replace"] and "20 %" in plan.warnings[0]
+    keeper.client.manage_cluster(keeper.cluster_id, plan_hash=plan.plan_hash)
+    assert keeper.subjects() == before
+    assert statuses(keeper.plane, berts) == [200, 200]
+
+
+def test_a_stopped_pass_still_carries_out_what_is_recorded_as_removed(keeper: Keeper) -> None:
+    anna, annas = admitted(keeper, "anna")
+    bert, _ = admitted(keeper, "bert")
+    add_subjects(keeper, f"{bert}-cluster-admin-clusterrolebinding", "somebody")
+    keeper.clean(anna)
+    eventually(lambda: keeper.removed_by(annas) == "proved")
+    assert keeper.look()["manage"].startswith("Nothing was changed.")
+    assert "somebody" in keeper.subjects()[f"{bert}-cluster-admin-clusterrolebinding"]
+
+
+def test_more_than_ten_bindings_are_not_taken_from_without_a_confirmation(keeper: Keeper) -> None:
+    """Bindings that only say they are ours, as a lost store would leave them."""
+    labels = {"app.kubernetes.io/managed-by": "kubecustody", "kubecustody.io/account": keeper.installation.account_id}
+    for number in range(60):
+        body = role_binding(f"lost-{number}", f"9{number}", labels=labels)
+        assert keeper.plane.ask("POST", BINDINGS, body=body).status == 201
+    assert keeper.look()["manage"].startswith("Nothing was changed. 60 bindings would lose somebody, and 10 is")
+    assert len(keeper.ours()) == 60
+
+
+# --- passes that are cut off
+
+
+def test_a_binding_that_changes_in_the_middle_of_a_pass_is_left_to_the_next_one(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    cluster = proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register(cluster.url)
+        keeper.manage()
+        anna, lasting = admitted(keeper)
+        binding = f"{anna}-cluster-admin-clusterrolebinding"
+        changed = threading.Event()
+
+        def change_first(method: str, path: str) -> bool:
+            if method == "PATCH" and path.endswith(binding) and not changed.is_set():
+                changed.set()
+                patch = {"metadata": {"annotations": {"by": "hand"}}}
+                headers = {"Content-Type": "application/merge-patch+json"}
+                assert control_plane.ask("PATCH", f"{BINDINGS}/{binding}", body=patch, headers=headers).status == 200
+            return False
+
+        cluster.fault = Fault.status(500, strikes=change_first)
+        short = keeper.get(anna, minutes=60)  # a second subject
+        eventually(changed.is_set)
+        assert keeper.look() == {}
+        eventually(lambda: statuses(control_plane, short, lasting) == [200] * 4)
+        assert keeper.ours()[binding]["metadata"]["annotations"] == {"by": "hand"}
+
+
+@pytest.mark.parametrize("cut_at", ["POST", "PATCH", "DELETE"])
+def test_a_server_that_is_killed_between_steps_leaves_nothing_behind(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path, cut_at: str
+) -> None:
+    """Killed while it waits for the answer to its first create, replacement or deletion of a binding."""
+    cluster = proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register(cluster.url)
+        keeper.manage()
+        (anna, annas), (bert, berts) = admitted(keeper, "anna"), admitted(keeper, "bert")
+        waiting = threading.Event()
+
+        def strikes(method: str, path: str) -> bool:
+            hit = method == cut_at and "bindings" in path
+            if hit:
+                waiting.set()
+            return hit
+
+        cluster.fault = Fault.slow(30, strikes=strikes)
+        carol = keeper.add_person("carol")
+        carols = keeper.get(carol)
+        if cut_at == "POST":
+            keeper.grant(carol, "admin", "ops")
+        elif cut_at == "PATCH":
+            keeper.get(anna, minutes=60), keeper.get(bert, minutes=60)
+        else:
+            keeper.clean(anna), keeper.clean(bert)
+        assert waiting.wait(10)
+        os.kill(keeper.server.process.pid, signal.SIGKILL)
+        keeper.server.process.wait(10)
+        cluster.fault = None
+        with again(keeper) as next_keeper:
+            next_keeper.look()
+            next_keeper.look()
+            assert next_keeper.client.manage_cluster(keeper.cluster_id).steps == []
+            expected = {"POST": {anna, bert, carol}, "PATCH": {anna, bert}, "DELETE": set()}[cut_at]
+            assert {name.split("-")[0] for name in keeper.subjects()} == expected
+            if cut_at == "DELETE":
+                assert keeper.removed_by(annas) == keeper.removed_by(berts) == "proved"
+            if cut_at == "POST":
+                eventually(lambda: statuses(control_plane, carols) == [200, 200])
+
+
+@contextlib.contextmanager
+def again(keeper: Keeper) -> Iterator[Keeper]:
+    """The keeper with a server that was started anew."""
+    with serving(keeper.installation, **SETTINGS) as server:
+        key = keeper.installation.key
+        with Client(Endpoint(server.url, key.access_key_id, key.secret)) as client:
+            yield Keeper(keeper.installation, server, client, keeper.plane, keeper.clusters, keeper.people)
+
+
+# --- many
+
+
+def test_a_cluster_that_hangs_delays_nobody_elses_removal(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    hanging = proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register()
+        keeper.register(hanging.url, "hanging", signer=False)
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        plan = keeper.client.manage_cluster(keeper.clusters["hanging"])
+        hanging.fault = Fault.slow(8)
+        threading.Thread(
+            target=lambda: contextlib.suppress(Exception).__enter__(),
+        )
+        begun = time.monotonic()
+        del plan
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(credential) == "proved", seconds=5)
+        assert time.monotonic() - begun < 5
