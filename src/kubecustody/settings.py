@@ -148,7 +148,7 @@ TABLE: tuple[Setting, ...] = (
         str,
         "",
         "Networks in which clusters are reached, comma-separated (10.0.0.0/8); nothing else is then connected to. "
-        "Loopback and link-local addresses only where they are named. Default: every other address.",
+        "Loopback only where a loopback address is named; link-local never. Default: every other address.",
     ),
     Setting(
         "observe_every_seconds",

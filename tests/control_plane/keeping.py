@@ -19,15 +19,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from aiohttp import web
 
 from control_plane.control_plane import ControlPlane
 from control_plane.identities import Identity
+from control_plane.proxy import Cluster, Proxy
 from custody.books import ask as rows_of
 from custody.books import check_counts, check_events, plain, rebuilt_holdings, stored_holdings
 from installations import AUTHOR, Installation, RunningServer, make_installation, serving
 from kubecustody.catalogue.permissions import GrantedPermission
 from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.client import Client, Endpoint
+from kubecustody.cluster.client import MARKER_NAME
 from kubecustody.core.names import PrincipalKind
 from kubecustody.custody.changes import Change, change
 from kubecustody.custody.installation import Custody
@@ -51,6 +54,8 @@ SETTINGS = {
     "key_burst": "5000",
     "account_burst": "9000",
 }
+# Nothing is done to clusters but what a test asks for: two looks beside one another would tell things twice.
+ONLY_WHEN_ASKED = {"observe_every_seconds": "0"}
 
 T = TypeVar("T")
 Object = dict[str, Any]
@@ -86,7 +91,13 @@ class Keeper:
     # --- clusters
 
     def register(
-        self, url: str | None = None, name: str = "prod", *, by: Identity | None = None, signer: bool = True, **more: Any
+        self,
+        url: str | None = None,
+        name: str = "prod",
+        *,
+        by: Identity | None = None,
+        signer: bool = True,
+        **more: Any,
     ) -> ClusterReportOutput:
         """Register a cluster of the plane's, whose client CA then issues here."""
         report = self.client.register_cluster(self.plane.kubeconfig(by, url=url), name, **more)
@@ -173,7 +184,7 @@ class Keeper:
         """Kind and evidence of each step of a credential's removal."""
         sql = "SELECT kind, evidence FROM removals WHERE credential_no = ? ORDER BY removal_no"
         rows = rows_of(self.path, sql, self.number_of(credential))
-        return [(kind, json.loads(text)["evidence"]) for kind, text in rows]
+        return [(kind, json.loads(text).get("evidence", [])) for kind, text in rows]
 
     def evidence(self, credential: Identity) -> dict[tuple[str, str], str]:
         """The newest outcome by kind and API server."""
@@ -213,9 +224,41 @@ class Keeper:
         return {name: [who["name"] for who in one.get("subjects", ())] for name, one in self.ours().items()}
 
     def forget_ours(self) -> None:
-        """Leave nothing of the account in the plane."""
+        """Leave nothing of the account in the plane, so that another may manage it."""
+        self.plane.ask("DELETE", f"{KUBE_SYSTEM}/configmaps/{MARKER_NAME}")
         for one in self.ours().values():
             self.plane.ask("DELETE", path_of(one))
+
+
+class Naming(Cluster):
+    """The plane itself at an address that its API servers' certificate is for too, which names API servers.
+
+    Only this one answer is made up: Kubernetes takes no EndpointSlice with a loopback address.
+    """
+
+    api_servers: tuple[str, ...] = ()
+
+    def name(self, *urls: str) -> None:
+        """Name these from now on."""
+        self.api_servers = urls
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path != SLICES:
+            return await super()._answer(request)
+        items = [
+            {"ports": [{"name": "https", "port": int(port)}], "endpoints": [{"addresses": [address]}]}
+            for address, _, port in (url.removeprefix("https://").partition(":") for url in self.api_servers)
+        ]
+        return web.json_response({"metadata": {}, "items": [{"metadata": {}, **one} for one in items]})
+
+
+def add_naming(proxy: Proxy, *urls: str) -> Naming:
+    """The plane at 127.0.0.1, which names these as its API servers."""
+    cluster = Naming(proxy, "127.0.0.1", proxy.real_uid)
+    cluster.name(*urls)
+    proxy.run(cluster.listen())
+    proxy.clusters.append(cluster)
+    return cluster
 
 
 def path_of(binding: Object) -> str:

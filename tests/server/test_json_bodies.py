@@ -70,10 +70,20 @@ def test_hours_of_another_type_are_refused(home: Home, hours: str) -> None:
     assert "expire_hour: must be JSON of type integer" in message
 
 
-@pytest.mark.parametrize("user", ["200000000000000001", "null", "true", "[]", "{}", '"alice"', '"\\ud800"', '"1 OR 1"'])
+@pytest.mark.parametrize("user", ["200000000000000001", "null", "true", "[]", "{}", '"alice"', '"1 OR 1"'])
 def test_a_user_that_is_no_uid_in_text_is_refused(home: Home, user: str) -> None:
     message = refusal(home, f'{{"expire_hour": 720, "user": {user}}}'.encode(), "InvalidParameter")
     assert message.startswith("user: ")
+
+
+@pytest.mark.parametrize("user", ['"\\ud800"', '"2\\uDFFF1"', '["\\ud83d"]'])
+def test_half_of_a_surrogate_pair_is_no_text(home: Home, user: str) -> None:
+    assert "surrogate" in refusal(home, f'{{"expire_hour": 720, "user": {user}}}'.encode(), "ErrorJsonDecode")
+
+
+def test_brackets_in_strings_hide_no_depth(home: Home) -> None:
+    body = b'{"z": "' + b"]" * 20_000 + b'", "y": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+    assert "nested deeper" in refusal(home, body, "ErrorJsonDecode")
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b" {} ", b'{"Expire_hour": 1, "USER": "1"}'])

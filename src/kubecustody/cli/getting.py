@@ -14,6 +14,7 @@ from kubecustody.cli.output import check_can_tell_secret, note, printable
 from kubecustody.cli.remote import remote_options
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.core.errors import OperatorError
+from kubecustody.core.names import looks_like_cluster_id
 from kubecustody.kubeconfig.merging import diff_lines, merge_kubeconfig, read_existing, write_private
 from kubecustody.kubeconfig.rendering import add_private_key
 from kubecustody.pki.certificate_requests import make_certificate_request
@@ -43,7 +44,7 @@ def get_group() -> None:
     help="The file to merge into; else the first of KUBECONFIG, else ~/.kube/config.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="With --merge: show what would change, secrets masked, and change nothing."
+    "--dry-run", is_flag=True, help="With --merge: show what would change, secrets masked, and change no file."
 )
 @click.option(
     "--local-key",
@@ -142,6 +143,8 @@ def _find_cluster(client: Client, cluster: str) -> tuple[str, bool]:
 
     What is no name that the caller may see is taken for an id.
     """
+    if looks_like_cluster_id(cluster):
+        return cluster, True  # no cluster can be called so
     try:
         alive = [one.cluster_id for one in _list_clusters(client, cluster) if one.name == cluster]
     except ApiError as error:

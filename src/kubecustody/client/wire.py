@@ -17,6 +17,7 @@ import msgspec
 from kubecustody.catalogue.model import API_VERSION, Operation
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
 from kubecustody.core.errors import CustodyError, OperatorError
+from kubecustody.settings import is_loopback
 from kubecustody.signing.acs3 import sign_request
 
 LARGEST_ANSWER_BYTES = 64 * 1024 * 1024
@@ -186,6 +187,8 @@ def split_endpoint(endpoint: Endpoint) -> SplitResult:
         raise CallFailed("An endpoint has no user and no password in it; it must be https://HOST[:PORT].")
     if not usable:
         raise CallFailed(f"{endpoint.url!r} is no endpoint; it must be https://HOST[:PORT], without a path.")
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise CallFailed(f"{endpoint.url} would carry signatures and keys in the clear; call it by https://.")
     if not all(map(_is_plain, (parts.netloc, endpoint.access_key_id))):
         raise CallFailed("Endpoint and access key id must be ASCII; a host name of another script in its xn-- form.")
     if not all(map(_is_plain, (endpoint.access_key_secret, endpoint.security_token or ""))):

@@ -60,7 +60,7 @@ class Access:
     private_key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        _check_endpoint(self.endpoint)
+        check_endpoint(self.endpoint)
         if self.tls_server_name is not None:
             _check_host(self.tls_server_name, "tls-server-name")
         if (self.certificate is None) != (self.private_key is None):
@@ -151,7 +151,7 @@ def _certificate_and_key(user: KubeconfigUser, *, needed: bool) -> tuple[bytes |
         raise AccessRefused(f"The kubeconfig's user is not taken. {fault}") from fault
 
 
-def _check_endpoint(endpoint: str) -> None:
+def check_endpoint(endpoint: str) -> None:
     """Raises AccessRefused, without repeating an endpoint that may hold a password."""
     wanted = "it must be https://HOST[:PORT]"
     if not endpoint.startswith("https://"):

@@ -25,7 +25,7 @@ from kubecustody.cluster import documents
 from kubecustody.cluster.access import Access
 from kubecustody.cluster.asking import JSON, MANAGER, UNREADABLE, Api, status_of
 from kubecustody.cluster.connections import Answer, Connections
-from kubecustody.cluster.errors import AddressRefused, Conflict, NotFound, NotKubernetes
+from kubecustody.cluster.errors import AddressRefused, Conflict, NotFound, NotKubernetes, TooBig
 from kubecustody.core.bindings import CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
 
 __all__ = [
@@ -41,6 +41,8 @@ __all__ = [
 ]
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
+MOST_API_SERVERS = 100
+WORD = re.compile(r"[A-Za-z0-9.+_-]{1,64}")  # a version, or a uid
 MARKER_NAME = "kubecustody-owner"
 SIGNER_NAME = "kubernetes.io/kube-apiserver-client"
 
@@ -152,13 +154,16 @@ class Cluster:
 
     async def get_version(self) -> str:
         """The version without its v, such as 1.37.2."""
-        return (await self._api.ask("GET", "/version", documents.Version)).git_version.removeprefix("v")
+        version = (await self._api.ask("GET", "/version", documents.Version)).git_version.removeprefix("v")
+        if not WORD.fullmatch(version):
+            raise NotKubernetes(f"{self._api.asked('GET', '/version')}: what it calls its version is none.")
+        return version
 
     async def get_kube_system_uid(self) -> str:
         """The uid of namespace kube-system, which tells clusters apart."""
         found = await self._api.ask("GET", KUBE_SYSTEM, documents.Named)
-        if not found.metadata.uid:
-            raise NotKubernetes(f"{self._api.asked('GET', KUBE_SYSTEM)}: the answer has no uid.")
+        if not WORD.fullmatch(found.metadata.uid):
+            raise NotKubernetes(f"{self._api.asked('GET', KUBE_SYSTEM)}: the answer has no uid that is one.")
         return found.metadata.uid
 
     async def get_client_ca(self) -> bytes | None:
@@ -182,7 +187,10 @@ class Cluster:
             for endpoint in one.endpoints or ()
             for address in endpoint.addresses
         )
-        return sorted(set(found))
+        addresses = sorted(set(found))
+        if len(addresses) > MOST_API_SERVERS:
+            raise TooBig(f"{self._api.asked('GET', API_SERVERS)}: more than {MOST_API_SERVERS} API servers are named.")
+        return addresses
 
     async def list_namespaces(self) -> list[str]:
         """The names of all namespaces, sorted."""

@@ -14,6 +14,7 @@ MAX_UID_LENGTH = 32
 _UID = re.compile(r"[0-9]{1,32}")
 _LOGON_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w-]{0,62}")
+_LIKE_OUR_IDS = re.compile(r"c[0-9a-f]{32}")
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
@@ -58,8 +59,15 @@ def check_account_name(name: str) -> str:
     return check_logon_name(name)
 
 
+def looks_like_cluster_id(text: str) -> bool:
+    """Whether this has the form of the ids that clusters are given: c and 32 hex digits."""
+    return _LIKE_OUR_IDS.fullmatch(text) is not None
+
+
 def check_cluster_name(name: str) -> str:
     """The name of a cluster, unchanged: the provider's rule (1 to 63; letters of any script). Raises NameRefused."""
+    if looks_like_cluster_id(name):
+        raise NameRefused(f"{name!r} cannot be a cluster's name: it looks like a cluster's id.")
     if not _CLUSTER_NAME.fullmatch(name):
         raise NameRefused(
             f"{name!r} cannot be a cluster's name: 1 to 63 letters, digits, '_' or '-', beginning with a letter "

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kubecustody.cluster.access import check_endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import check_cluster_id, check_cluster_name
 from kubecustody.core.paging import PageRequest
@@ -52,8 +53,11 @@ class ClusterFields:
             )
         for name in ("manage_endpoint", "public_endpoint", "private_endpoint"):
             endpoint = getattr(self, name)
-            if endpoint and not endpoint.startswith("https://"):
-                raise OperatorError(f"{name} is {endpoint!r}; it must begin with https://.")
+            if endpoint:
+                try:
+                    check_endpoint(endpoint)
+                except OperatorError as fault:
+                    raise OperatorError(f"{name}: {fault}") from fault
 
 
 class TrustChange(NamedTuple):

@@ -164,12 +164,19 @@ async def update_user_config_expire(_: Custody, unit: Change, caller: Caller, re
 
 
 async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, request: ClusterInput) -> After | None:
-    """Ask the removal of everything that the caller holds in the cluster, and issue one anew."""
-    place = await _find_place(custody, unit.tx, unit.account_id, request.cluster_id)
-    cluster = place.cluster
+    """Ask the removal of everything that the caller holds in the cluster, and issue one anew where that is possible.
+
+    That nothing issues there must not keep anybody from ending a key that leaked.
+    """
+    cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
     for live in await stored.list_live(unit.tx, unit.account_id, caller.uid, cluster.seq, unit.at):
         await request_removal(unit, cluster, caller.uid, live.credential_no, live.fingerprint)
     await stored.drop_custom_validity(unit.tx, unit.account_id, caller.uid, cluster.seq)
+    try:
+        place = await _find_place(custody, unit.tx, unit.account_id, request.cluster_id)
+    except ClusterStateForbids:
+        await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
+        return None
     issue = Issue(_life_seconds(custody, None))
     if place.signer is None:
         await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)

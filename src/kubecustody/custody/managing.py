@@ -17,7 +17,14 @@ from typing import NamedTuple
 
 from kubecustody.cluster.client import AnswerKind
 from kubecustody.cluster.client import Cluster as Reached
-from kubecustody.cluster.errors import AlreadyThere, ClusterError, Conflict, NotFound
+from kubecustody.cluster.errors import (
+    AlreadyThere,
+    ClusterError,
+    Conflict,
+    Forbidden,
+    NotFound,
+    RequestRejected,
+)
 from kubecustody.core import bindings
 from kubecustody.core.bindings import (
     ACCESS_REVIEW,
@@ -59,6 +66,7 @@ from kubecustody.store.removing import StoredEvidence, WantedRemoval
 from kubecustody.store.transactions import Transaction
 
 MANAGE, OBSERVE = "manage", "observe"
+_OBSERVER = Author(OBSERVER)
 BOUND = "bound"  # evidence that a binding to a role in the whole cluster once reached a credential
 
 NOT_OURS = "Another installation or account manages this cluster (ConfigMap kubecustody-owner in kube-system)."
@@ -123,10 +131,19 @@ def make_plan(facts: Facts, seen: Sequence[SeenBinding], account_id: str) -> Pla
 
 
 async def look_and_manage(
-    custody: Custody, account_id: str, cluster_seq: int, clock: Callable[[], float]
+    custody: Custody,
+    account_id: str,
+    cluster_seq: int,
+    clock: Callable[[], float],
+    *,
+    confirmed: str = "",
+    author: Author = _OBSERVER,
 ) -> Look | None:
-    """Look at a cluster; where it is managed, make it as it is wanted. None where it is not reached."""
-    seen = await observe(custody, account_id, cluster_seq, clock)
+    """Look at a cluster; where it is managed, make it as it is wanted. None where it is not reached.
+
+    confirmed: hash of a plan that somebody saw and wants carried out, whatever the brake says.
+    """
+    seen = await observe(custody, account_id, cluster_seq, clock, author)
     if seen is None or not seen.reachable:
         return seen
     facts = await load_facts(custody, account_id, cluster_seq, int(clock()))
@@ -139,7 +156,7 @@ async def look_and_manage(
         if not await is_owner(custody, account_id, facts.reached):
             seen.findings.append(Finding("manage", False, f"{NOT_OURS} Nothing is written to it."))
             return seen
-        done = await run_pass(custody, account_id, facts, seen, clock)
+        done = await run_pass(custody, account_id, facts, seen, clock, confirmed)
         seen.findings.extend(done.findings)
     except ClusterError as error:
         seen.findings.append(Finding("manage", False, str(error)))
@@ -165,13 +182,17 @@ async def take_ownership(custody: Custody, account_id: str, reached: Reached) ->
     return await is_owner(custody, account_id, reached)
 
 
-async def run_pass(custody: Custody, account_id: str, facts: Facts, look: Look, clock: Callable[[], float]) -> Pass:
+async def run_pass(
+    custody: Custody, account_id: str, facts: Facts, look: Look, clock: Callable[[], float], confirmed: str = ""
+) -> Pass:
     """One pass over a managed cluster. Raises ClusterError where the cluster stops answering; the next pass goes on."""
     await complete_pending(custody, account_id, facts.cluster.seq, facts.reached, clock)
     found = await facts.reached.list_bindings()
+    is_confirmed = bindings.hash_of(make_plan(facts, found, account_id)) == confirmed
     steps = _removals_first(facts, found, account_id)
     await _note_bound(custody, account_id, facts, found, clock)
     findings = await _carry_out(facts.reached, steps)  # 1
+    await _record_steps(custody, account_id, facts, steps, clock)
     if steps:
         found = await facts.reached.list_bindings()
     plan = make_plan(facts, found, account_id)
@@ -181,12 +202,12 @@ async def run_pass(custody: Custody, account_id: str, facts: Facts, look: Look, 
     ]
     explained = await find_explained(custody, account_id, facts, found)
     stopped = bindings.check_brake(plan, found, explained)
-    if stopped is not None:
+    if stopped is not None and not is_confirmed:
         findings.append(Finding("manage", False, f"Nothing was changed. {stopped}"))
     else:  # 2
-        await _apply_roles(facts)
+        findings += await _apply_roles(facts)
         findings += await _carry_out(facts.reached, plan.steps)
-        await _record_steps(custody, account_id, facts, plan, clock)
+        await _record_steps(custody, account_id, facts, plan.steps, clock)
         steps = (*steps, *plan.steps)
         if plan.steps:
             found = await facts.reached.list_bindings()
@@ -218,7 +239,13 @@ async def _carry_out(reached: Reached, steps: Sequence[Step]) -> list[Finding]:
             await _do(reached, step)
         except (Conflict, AlreadyThere, NotFound) as error:
             findings.append(Finding("manage", False, f"Somebody else changed it meanwhile; it is tried again. {error}"))
+        except (Forbidden, RequestRejected) as error:  # it keeps no other step waiting
+            findings.append(_refused_step(error))
     return findings
+
+
+def _refused_step(error: ClusterError) -> Finding:
+    return Finding("manage", False, f"The cluster does not let this server do a step; the others are done. {error}")
 
 
 async def _do(reached: Reached, step: Step) -> None:
@@ -268,19 +295,24 @@ async def find_explained(
     return facts.removed_names | taken | await custody.store.read(work)
 
 
-async def _apply_roles(facts: Facts) -> None:
-    """Let the predefined roles that bindings name be there, as they are meant."""
+async def _apply_roles(facts: Facts) -> list[Finding]:
+    """Let the predefined roles that bindings name be there, as they are meant; what is refused."""
+    findings = []
     wanted = {grant.role for grant in facts.grants if not grant.is_custom and grant.uid in facts.names}
     for role, template in ROLE_TEMPLATES.items():
         if role in wanted:
             labels = {bindings.MANAGED_BY_LABEL: bindings.MANAGER}
-            await facts.reached.apply_cluster_role(template.cluster_role, template.rules, labels)
+            try:
+                await facts.reached.apply_cluster_role(template.cluster_role, template.rules, labels)
+            except (Forbidden, RequestRejected) as error:
+                findings.append(_refused_step(error))
+    return findings
 
 
 async def _record_steps(
-    custody: Custody, account_id: str, facts: Facts, plan: Plan, clock: Callable[[], float]
+    custody: Custody, account_id: str, facts: Facts, steps: Sequence[Step], clock: Callable[[], float]
 ) -> None:
-    if not plan.steps:
+    if not steps:
         return
 
     async def work(unit: Change) -> None:
@@ -288,7 +320,7 @@ async def _record_steps(
             "bindings_changed",
             cluster_seq=facts.cluster.seq,
             subject=f"cluster/{facts.cluster.cluster_id}",
-            details={"steps": len(plan.steps), "plan": bindings.hash_of(plan)},
+            details={"steps": len(steps), "plan": bindings.hash_of(Plan(account_id, tuple(steps)))},
         )
 
     await change(custody.store, account_id, Author(OBSERVER), clock, work)
@@ -338,7 +370,7 @@ async def _prove(
     key = None
     if one.sealed_key is not None and one.removed_by != RemovedBy.PROVED:
         key = custody.open_private_key(account_id, one.credential_no, one.sealed_key)
-        gathered += [await _use(facts.reached, one, key, server) for server in servers]
+        gathered += [await _use(facts, one, key, server) for server in servers]
     if one.verdict == _NOT_TRUSTED and look.client_ca is not None:
         gathered += _ca_gone(gathered, key_kept=key is not None)
     else:
@@ -412,16 +444,18 @@ async def _review(reached: Reached, one: WantedRemoval) -> _Gathered:
     return _Gathered(ACCESS_REVIEW, "", REFUSED, "Reviews refuse it everything, get namespaces and list pods.")
 
 
-async def _use(reached: Reached, one: WantedRemoval, key: bytes, server: str) -> _Gathered:
-    """Use the credential on an API server, between two requests of our own that must succeed there."""
+async def _use(facts: Facts, one: WantedRemoval, key: bytes, server: str) -> _Gathered:
+    """Use the credential on an API server, between two requests of our own that must be answered by this cluster."""
     try:
-        there = reached if not server else reached.at(server)
-        await there.get_kube_system_uid()
+        there = facts.reached if not server else facts.reached.at(server)
+        before = await there.get_kube_system_uid()
         certificate = format_ders(element.whole for element in elements(one.chain)).encode()
         probe = await there.probe_as(certificate, key)
-        await there.get_kube_system_uid()
+        after = await there.get_kube_system_uid()
     except ClusterError as error:
         return _Gathered(USED, server, UNPROVEN, str(error))
+    if {before, after} != {facts.reach.kube_system_uid}:
+        return _Gathered(USED, server, UNPROVEN, "Another cluster answers there.")
     if not probe.by_cluster_ca:
         return _Gathered(USED, server, UNPROVEN, "The server is not vouched for by the cluster's own CA.")
     if probe.status == 403 and probe.names_user == one.cn:
@@ -444,15 +478,15 @@ async def _conclude(
 ) -> bool:
     """Mark a credential as removed by proof, or take that back where it is powerless no more."""
     was = one.removed_by == RemovedBy.PROVED
-    reached_again = any(each.kind == BINDING_SCAN and each.outcome == ALLOWED for each in known)
+    reached_again = [each.told for each in known if each.kind == BINDING_SCAN and each.outcome == ALLOWED]
     if removed and not was:
         await set_removed(
             unit.tx, unit.account_id, one.credential_no, unit.at, RemovedBy.PROVED, one.removal_requested_at
         )
         await _append(unit, cluster, one, "proved", "removal_proved", text, known)
-    elif was and reached_again:
+    elif was and reached_again and not removed:
         await set_removed(unit.tx, unit.account_id, one.credential_no, None, None, one.removal_requested_at)
-        await _append(unit, cluster, one, "lapsed", "removal_lapsed", "A binding reaches it again.", known)
+        await _append(unit, cluster, one, "lapsed", "removal_lapsed", " ".join(reached_again), known)
     else:
         return False
     if one.uid:

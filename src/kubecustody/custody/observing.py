@@ -4,6 +4,7 @@ A look gathers facts without a transaction; `record_look` then writes what chang
 answer keeps what was last seen of it, and is shown as not reachable.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -12,19 +13,23 @@ from kubecustody.cluster.access import load_access
 from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.errors import ClusterError
 from kubecustody.core.errors import OperatorError
-from kubecustody.core.states import ClusterState
+from kubecustody.core.states import ClusterState, RemovedBy
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.clusters import trust_bundle
 from kubecustody.custody.installation import Custody
+from kubecustody.custody.removals import withdraw_one
 from kubecustody.store import accesses
 from kubecustody.store.accesses import Reach
-from kubecustody.store.clusters import find_cluster_by_seq, find_observation
+from kubecustody.store.clusters import find_cluster_by_seq, find_observation, forget_trust
+from kubecustody.store.credentials import list_all_in_cluster
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.transactions import Transaction
 
 T = TypeVar("T")
 
 OBSERVER = "kubecustody:observer"
+_OBSERVER = Author(OBSERVER)
+_LONGEST_LOOK_SECONDS = 60
 
 # What the profile `observe` needs, as (verb, group, resource, namespace, name).
 OBSERVE_RIGHTS = (
@@ -46,13 +51,17 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Look:
-    """What was seen in a cluster; None for what was not. reachable: an API server proved who it is and answered."""
+    """What was seen in a cluster; None for what was not. trust_epoch: in force when the look began.
+
+    reachable: an API server proved who it is and answered.
+    """
 
     reachable: bool = False
     version: str | None = None
     kube_system_uid: str | None = None
     client_ca: bytes | None = None
     api_servers: tuple[str, ...] = ()
+    trust_epoch: int | None = None
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -62,19 +71,29 @@ class Look:
 
 
 async def look(cluster: Reached, declared_api_servers: int | None) -> Look:
-    """Look at a cluster. Nothing is raised: what fails is a finding."""
+    """Look at a cluster, for so long at most. Nothing is raised: what fails is a finding."""
     seen = Look()
+    try:
+        async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
+            await _look(seen, cluster, declared_api_servers)
+    except TimeoutError:
+        seen.findings.append(Finding("time", False, f"It was not done within {_LONGEST_LOOK_SECONDS} s."))
+    except OperatorError as error:  # our own access cannot be used, such as a key that TLS does not take
+        seen.findings.append(Finding("access", False, str(error)))
+    return seen
+
+
+async def _look(seen: Look, cluster: Reached, declared_api_servers: int | None) -> None:
     seen.version = await _find(seen, "version", cluster.get_version, lambda version: f"Kubernetes {version}.")
     seen.reachable = seen.version is not None
     if not seen.reachable:
-        return seen
+        return
     seen.kube_system_uid = await _find(
         seen, "identity", cluster.get_kube_system_uid, lambda uid: f"kube-system is {uid}."
     )
     await _find_client_ca(seen, cluster)
     await _find_api_servers(seen, cluster, declared_api_servers)
     await _find_rights(seen, cluster)
-    return seen
 
 
 async def _find(seen: Look, what: str, ask: Callable[[], Awaitable[T]], tell: Callable[[T], str]) -> T | None:
@@ -140,14 +159,18 @@ async def record_look(unit: Change, cluster: Cluster, seen: Look) -> list[Findin
     """Write what a look saw, as far as it changed; what follows from it for whoever reads the report."""
     reach = await accesses.find_reach(unit.tx, unit.account_id, cluster.seq)
     before = await find_observation(unit.tx, unit.account_id, cluster.seq)
-    await accesses.set_observation(unit.tx, unit.account_id, cluster.seq, unit.at, reachable=seen.reachable)
-    if before is None or before.reachable != seen.reachable:
-        kind = "cluster_reached" if seen.reachable else "cluster_not_reached"
+    known = reach.kube_system_uid
+    foreign = bool(known and seen.kube_system_uid and seen.kube_system_uid != known)
+    reachable = seen.reachable and not foreign
+    changed = before is None or before.reachable != reachable
+    await accesses.set_observation(unit.tx, unit.account_id, cluster.seq, unit.at, reachable=reachable)
+    if foreign:
+        return await _note_other_cluster(unit, cluster, reach, seen.kube_system_uid or "", changed=changed)
+    if changed:
+        kind = "cluster_reached" if reachable else "cluster_not_reached"
         unit.record(kind, cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
-    if not seen.reachable:
+    if not reachable:
         return []
-    if seen.kube_system_uid and reach.kube_system_uid and seen.kube_system_uid != reach.kube_system_uid:
-        return _note_other_cluster(unit, cluster, reach, seen.kube_system_uid)
     after = reach._replace(
         kubernetes_version=seen.version, kube_system_uid=seen.kube_system_uid or reach.kube_system_uid
     )
@@ -163,17 +186,34 @@ async def record_look(unit: Change, cluster: Cluster, seen: Look) -> list[Findin
             subject=f"cluster/{cluster.cluster_id}",
             details={"state": ClusterState.RUNNING},
         )
+    if seen.kube_system_uid is None and known is not None:
+        return []  # it did not say who it is, so its word about its CA is not taken
+    if changed:
+        await _end_attestations(unit, cluster)
     return await _follow_trust(unit, cluster, seen)
 
 
-def _note_other_cluster(unit: Change, cluster: Cluster, reach: Reach, uid: str) -> list[Finding]:
-    """Another cluster answers at the address: nothing of it is taken for this one's."""
-    unit.record(
-        "cluster_identity_changed",
-        cluster_seq=cluster.seq,
-        subject=f"cluster/{cluster.cluster_id}",
-        details={"before": reach.kube_system_uid, "kube_system_uid": uid},
-    )
+async def _end_attestations(unit: Change, cluster: Cluster) -> None:
+    """At the first contact attestations lapse: from now on the cluster itself must prove them. The wish stays."""
+    for owned in await list_all_in_cluster(unit.tx, unit.account_id, cluster.seq):
+        if owned.held.facts.removed_by is RemovedBy.ATTESTED:
+            await withdraw_one(unit, cluster, owned, kind="lapsed", reason="the cluster can be reached again")
+
+
+async def _note_other_cluster(
+    unit: Change, cluster: Cluster, reach: Reach, uid: str, *, changed: bool
+) -> list[Finding]:
+    """Another cluster answers at the address: nothing of it is taken for this one's, and nothing is vouched for any
+    more, until the cluster that was registered answers again.
+    """
+    if changed:
+        await forget_trust(unit.tx, unit.account_id, cluster)
+        unit.record(
+            "cluster_identity_changed",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={"before": reach.kube_system_uid, "kube_system_uid": uid},
+        )
     text = (
         f"Another cluster answers there: kube-system is {uid}, and was {reach.kube_system_uid}. Nothing is taken of it."
     )
@@ -181,8 +221,8 @@ def _note_other_cluster(unit: Change, cluster: Cluster, reach: Reach, uid: str) 
 
 
 async def _follow_trust(unit: Change, cluster: Cluster, seen: Look) -> list[Finding]:
-    if seen.client_ca is None:
-        return []
+    if seen.client_ca is None or (seen.trust_epoch is not None and seen.trust_epoch != cluster.trust_epoch):
+        return []  # somebody else was faster, and what was seen may be older than that
     try:
         changed = await trust_bundle(unit, cluster, seen.client_ca)
     except OperatorError as error:
@@ -193,22 +233,30 @@ async def _follow_trust(unit: Change, cluster: Cluster, seen: Look) -> list[Find
     return [Finding("client_ca", True, text)]
 
 
-async def observe(custody: Custody, account_id: str, cluster_seq: int, clock: Callable[[], float]) -> Look | None:
+async def observe(
+    custody: Custody,
+    account_id: str,
+    cluster_seq: int,
+    clock: Callable[[], float],
+    author: Author = _OBSERVER,
+) -> Look | None:
     """Look at a cluster and record it; None where it is not reached, or not there any more."""
 
-    async def prepare(tx: Transaction) -> tuple[Reached | None, Reach]:
+    async def prepare(tx: Transaction) -> tuple[Reached | None, Reach, Cluster | None]:
         reached = await open_cluster(custody, tx, account_id, cluster_seq)
-        return reached, await accesses.find_reach(tx, account_id, cluster_seq)
+        reach = await accesses.find_reach(tx, account_id, cluster_seq)
+        return reached, reach, await find_cluster_by_seq(tx, account_id, cluster_seq)
 
-    reached, reach = await custody.store.read(prepare)
-    if reached is None:
+    reached, reach, before = await custody.store.read(prepare)
+    if reached is None or before is None or before.deleted_at is not None:
         return None
     seen = await look(reached, reach.declared_api_servers)
+    seen.trust_epoch = before.trust_epoch
 
     async def work(unit: Change) -> None:
         cluster = await find_cluster_by_seq(unit.tx, account_id, cluster_seq)
         if cluster is not None and cluster.deleted_at is None:
             seen.findings.extend(await record_look(unit, cluster, seen))
 
-    await change(custody.store, account_id, Author(OBSERVER), clock, work)
+    await change(custody.store, account_id, author, clock, work)
     return seen

@@ -113,7 +113,7 @@ async def test_cluster(act: Act, request: TestClusterInput) -> ClusterReportOutp
     cluster = await act.read(lambda tx: find_cluster(tx, act.account_id, request.cluster_id))
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)
-    seen = await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
+    seen = await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock, author=act.author)
     if seen is None:
         raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
     return _report(cluster.cluster_id, seen)
@@ -151,7 +151,9 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
         await _take_ownership(act, facts)
         signs = await _may_sign(facts.reached)
         await act.change(lambda unit: _begin_to_manage(unit, cluster, signs=signs))
-        await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock)
+        await look_and_manage(
+            act.custody, act.account_id, cluster.seq, act.clock, confirmed=plan_hash, author=act.author
+        )
         mode = MANAGE
     warnings = [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
     stopped = check_brake(plan, seen, await find_explained(act.custody, act.account_id, facts, seen))

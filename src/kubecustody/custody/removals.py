@@ -75,7 +75,7 @@ async def withdraw_attestation(
     async def work(unit: Change) -> list[AttestedRow]:
         cluster = await get_cluster(unit.tx, account_id, which_cluster)
         return [
-            await _withdraw(unit, cluster, owned) for owned in await _select(unit.tx, account_id, cluster, selection)
+            await withdraw_one(unit, cluster, owned) for owned in await _select(unit.tx, account_id, cluster, selection)
         ]
 
     return await change(custody.store, account_id, author, now, work)
@@ -131,12 +131,15 @@ async def attest_one(unit: Change, cluster: Cluster, owned: OwnedCredential, rea
     return AttestedRow(fingerprint, owned.uid, True, "is Removed, attested")
 
 
-async def _withdraw(unit: Change, cluster: Cluster, owned: OwnedCredential) -> AttestedRow:
+async def withdraw_one(
+    unit: Change, cluster: Cluster, owned: OwnedCredential, *, kind: str = "withdrawn", reason: str | None = None
+) -> AttestedRow:
+    """Let an attestation count no more; kind: withdrawn by whom it was given, or lapsed."""
     facts, fingerprint = owned.held.facts, _fingerprint(owned)
     if facts.removed_by is not RemovedBy.ATTESTED:
         return AttestedRow(fingerprint, owned.uid, False, "has no attestation in force")
     await set_removed(unit.tx, unit.account_id, facts.number, None, None, facts.removal_requested_at)
-    await _append(unit, cluster, owned, "withdrawn", "removal_withdrawn")
+    await _append(unit, cluster, owned, kind, f"removal_{kind}", reason)
     return AttestedRow(fingerprint, owned.uid, True, "is no longer attested as removed")
 
 

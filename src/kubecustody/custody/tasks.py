@@ -104,15 +104,19 @@ async def clean_user_permissions(
 
 
 async def _clusters(unit: Change, caller: Caller, request: CleanUserPermissionsInput) -> list[tuple[int, str]]:
-    """Seq and id of each cluster. Who may not clean in one is not told that it does not exist."""
+    """Seq and id of each cluster.
+
+    Who may not clean in one that they named is not told whether it exists: it is a line like any other that is refused,
+    under a number that no cluster has.
+    """
     if request.cluster_ids is None:
         return await stored.list_clusters_of_person(unit.tx, unit.account_id, request.uid, unit.at)
     found = {}
-    for cluster_id in request.cluster_ids:
+    for number, cluster_id in enumerate(request.cluster_ids, 1):
         cluster = await find_cluster(unit.tx, unit.account_id, cluster_id)
-        if cluster is None:
-            raise await _judge(unit.tx, caller, cluster_id, unit.now) or ClusterNotFound(cluster_id)
-        found[cluster.seq] = cluster.cluster_id
+        if cluster is None and await _judge(unit.tx, caller, cluster_id, unit.now) is None:
+            raise ClusterNotFound(cluster_id)
+        found[-number if cluster is None else cluster.seq] = cluster_id
     return sorted(found.items())
 
 

@@ -43,7 +43,14 @@ def _load(body: bytes) -> Any:
     if _depth(text) > _DEEPEST:
         raise BodyMalformed(f"it is nested deeper than {_DEEPEST} levels.")
     try:
-        return json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+        value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
+        if "\\ud" in text.lower():  # an escaped half of a pair is no text, and no encoder takes it
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError:
+        raise BodyMalformed("a text in it has half of a surrogate pair.") from None
+    except RecursionError:  # brackets in strings can hide how deep it is
+        raise BodyMalformed(f"it is nested deeper than {_DEEPEST} levels.") from None
     except json.JSONDecodeError as error:
         raise BodyMalformed(f"it is not JSON at line {error.lineno}, column {error.colno}.") from None
     except ValueError:  # an integer of more digits than Python reads
@@ -62,7 +69,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _depth(text: str) -> int:
-    """An upper bound of the nesting, brackets in strings counted too."""
+    """How deep brackets nest, those in strings counted too: what they hide, the parser's own bound stops."""
     depth = deepest = 0
     for letter in text:
         if letter in "[{":

@@ -39,6 +39,8 @@ class Observer:
         self._name = custody.random_bytes(8).hex()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._hurry = asyncio.Event()
+        self._looks: dict[_Target, asyncio.Task[None]] = {}
+        self._again: set[_Target] = set()
 
     async def keep(self) -> None:
         """Look at every cluster, again and again, for as long as the worker runs."""
@@ -46,34 +48,52 @@ class Observer:
         if not pause:
             return
         await asyncio.sleep(_FIRST_PAUSE_SECONDS)
-        while True:
-            try:
-                await self.look_around()
-            except CustodyError as error:
-                log.warning("clusters could not be looked at: %s", error)
-            except Exception:
-                log.exception("looking at clusters failed in an unforeseen way")
-            hurried = self._hurry.wait()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(hurried, pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the workers
+        try:
+            while True:
+                await self._begin_looks()
+                hurried = self._hurry.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(hurried, pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the workers
+        finally:
+            for look in self._looks.values():
+                look.cancel()
 
     def hurry(self) -> None:
         """Look at managed clusters at once: what is wanted in them may have changed."""
         self._hurry.set()
 
-    async def look_around(self) -> int:
-        """Look at every cluster that no other worker has just looked at, or, in a hurry, at each managed one; how many.
+    async def _begin_looks(self) -> None:
+        try:
+            await self._look_around()
+        except CustodyError as error:
+            log.warning("clusters could not be looked at: %s", error)
+        except Exception:
+            log.exception("looking at clusters failed in an unforeseen way")
+
+    async def _look_around(self) -> None:
+        """Begin to look at every cluster that no other worker has just looked at, or, in a hurry, at each managed one.
 
         Two workers may so be at one cluster: each step names the version that it is about, so only one takes it.
         """
-        targets = await self._custody.store.read(_list_targets)
-        if self._hurry.is_set():
-            self._hurry.clear()
-            taken = [target for target in targets if target.mode == "manage"]
-        else:
-            taken = [target for target in targets if await self._take(target)]
-        await asyncio.gather(*(self._look_at(target) for target in taken))
-        return len(taken)
+        hurried = self._hurry.is_set()
+        self._hurry.clear()  # before the reading, so that what is wanted after it is not missed
+        for target in await self._custody.store.read(_list_targets):
+            if target.mode == "manage" if hurried else await self._take(target):
+                self._begin(target)
+
+    def _begin(self, target: _Target) -> None:
+        """Look at a cluster beside all others; at one that is being looked at, once more afterwards."""
+        if target in self._looks:
+            self._again.add(target)
+            return
+        self._looks[target] = asyncio.get_running_loop().create_task(self._look_at(target))
+        self._looks[target].add_done_callback(lambda _: self._end(target))
+
+    def _end(self, target: _Target) -> None:
+        ended = self._looks.pop(target)
+        if target in self._again and not ended.cancelled():
+            self._again.discard(target)
+            self._begin(target)
 
     async def _take(self, target: _Target) -> bool:
         """Whether this worker is the one to look now. The lease is let run out, so that nobody else looks too soon."""
@@ -100,7 +120,8 @@ class Observer:
                 return
         for finding in seen.findings if seen is not None else ():
             if not finding.ok:
-                log.warning("cluster %s: %s: %s", target.cluster_id, finding.what, finding.text)
+                # What a cluster says of itself may be made to look like another line of the log.
+                log.warning("cluster %s: %s: %s", target.cluster_id, finding.what, ascii(finding.text)[1:-1])
 
 
 async def _list_targets(tx: Transaction) -> list[_Target]:

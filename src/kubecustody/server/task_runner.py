@@ -13,6 +13,7 @@ from kubecustody.store.tasks import list_running_tasks
 from kubecustody.store.transactions import Transaction
 
 _PAUSE_SECONDS = 15.0
+_PAUSE_BETWEEN_SECONDS = 0.002
 
 log = logging.getLogger("kubecustody.server")
 
@@ -65,6 +66,7 @@ class TaskRunner:
         while due is not None and left:
             try:
                 left = await carry_on(self._custody, due, self._clock())
+                await asyncio.sleep(_PAUSE_BETWEEN_SECONDS)  # SQLite's lock is not fair: others write now
             except ServiceUnavailable:
                 raise
             except Exception:

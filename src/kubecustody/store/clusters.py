@@ -163,6 +163,11 @@ async def add_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: in
     await tx.execute(_SET_EPOCH, account_id, seq, epoch)
 
 
+async def forget_trust(tx: Transaction, account_id: str, cluster: Cluster) -> None:
+    """Put an epoch in force of which no bundle is known: nothing in the cluster is vouched for any more."""
+    await tx.execute(_SET_EPOCH, account_id, cluster.seq, cluster.trust_epoch + 1)
+
+
 async def find_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: int) -> TrustBundle | None:
     """The client CA bundle of this epoch."""
     row = await tx.fetch_one(_FIND_BUNDLE, account_id, seq, epoch)

@@ -53,7 +53,8 @@ SELECT seq FROM purged_clusters WHERE account_id = :account_id AND cluster_id = 
 UPDATE clusters SET name = :name WHERE account_id = :account_id AND seq = :seq;
 
 -- name: set_cluster_told_state(account_id, seq, told_state)
-UPDATE clusters SET told_state = :told_state WHERE account_id = :account_id AND seq = :seq;
+-- What was seen before counts no more.
+UPDATE clusters SET told_state = :told_state, seen_state = NULL WHERE account_id = :account_id AND seq = :seq;
 
 -- name: set_cluster_deleted(account_id, seq, deleted_at)
 UPDATE clusters SET deleted_at = :deleted_at, told_state = 'deleted', seen_state = NULL
