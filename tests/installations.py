@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,10 +25,21 @@ AUTHOR = Author("test", reason="test")
 PROGRAM = [sys.executable, "-m", "kubecustody.cli.main"]
 
 
+# Below those that Linux gives to outgoing connections (from 32768 on): one of them could be faster than the server.
+_PORTS = range(12_000, 32_000)
+_given_ports: set[int] = set()
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of loopback that nobody listens on, never given twice."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)  # whatever seed a test sets
+        if port in _given_ports:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _given_ports.add(port)
+            return port
 
 
 @dataclass

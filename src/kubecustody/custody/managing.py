@@ -366,7 +366,10 @@ async def _prove(
 ) -> bool:
     """Gather evidence about one credential and record what follows; whether its removal was proved just now."""
     servers = _api_servers(facts, look)
-    gathered = [_scan(one, found), await _review(facts.reached, one)]
+    scan = _scan(one, found)
+    if one.removed_by == RemovedBy.PROVED and scan.outcome == REFUSED:
+        return False  # it stays proved; to ask anew of everybody who ever left would delay whoever leaves now
+    gathered = [scan, await _review(facts.reached, one)]
     key = None
     if one.sealed_key is not None and one.removed_by != RemovedBy.PROVED:
         key = custody.open_private_key(account_id, one.credential_no, one.sealed_key)
