@@ -57,6 +57,8 @@ SETTINGS = {
 # Nothing is done to clusters but what a test asks for: two looks beside one another would tell things twice.
 ONLY_WHEN_ASKED = {"observe_every_seconds": "0"}
 
+NEWEST_STEPS = "SELECT credential_no, kind FROM removals GROUP BY credential_no HAVING removal_no = MAX(removal_no)"
+
 T = TypeVar("T")
 Object = dict[str, Any]
 
@@ -210,6 +212,10 @@ class Keeper:
             check_events(connection, account)
             check_counts(connection, account)
             assert stored_holdings(connection, account) == rebuilt_holdings(connection, account)
+            newest: dict[int, str] = dict(connection.execute(NEWEST_STEPS).fetchall())
+            rows = connection.execute("SELECT credential_no, removed_by FROM credentials").fetchall()
+            said = {number: by for number, by in rows if by is not None}
+        assert said == {number: kind for number, kind in newest.items() if kind in ("attested", "proved")}
 
     # --- what the cluster has
 

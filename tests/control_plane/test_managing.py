@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
-from control_plane.control_plane import MASTERS, ControlPlane
+from control_plane.control_plane import MASTERS, REPOSITORY, ControlPlane
 from control_plane.identities import Identity
 from control_plane.keeping import (
     BINDINGS,
@@ -21,6 +22,7 @@ from control_plane.keeping import (
     SETTINGS,
     Keeper,
     Naming,
+    Object,
     add_naming,
     bound_by_others,
     keeping,
@@ -31,6 +33,7 @@ from control_plane.keeping import (
 )
 from control_plane.proxy import Fault, Proxy
 from control_plane.waiting import eventually
+from custody.books import ask as rows_of
 from installations import AUTHOR, free_port, serving
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.custody.clusters import ClusterFields, add_cluster
@@ -202,21 +205,28 @@ def limited_access(plane: ControlPlane) -> Iterator[Identity]:
             {"apiGroups": ["authorization.k8s.io"], "resources": ["subjectaccessreviews"], "verbs": ["create"]},
         ],
     }
+    with service_account(plane, role) as identity:
+        yield identity
+
+
+@contextlib.contextmanager
+def service_account(plane: ControlPlane, role: Object) -> Iterator[Identity]:
+    """A ServiceAccount of this ClusterRole in the whole cluster, gone after the block."""
+    accounts, name = "/api/v1/namespaces/default/serviceaccounts", role["metadata"]["name"]
     made = plane.ask("POST", f"{RBAC}/clusterroles", body=role)
     assert made.status == 201, made.document
-    accounts = "/api/v1/namespaces/default/serviceaccounts"
-    assert plane.ask("POST", accounts, body={"metadata": {"name": "limited-keeper"}}).status == 201
-    user = "system:serviceaccount:default:limited-keeper"
+    assert plane.ask("POST", accounts, body={"metadata": {"name": name}}).status == 201
     try:
-        with bound_by_others(plane, role_binding("limited-keeper", user, role="limited-keeper")):
+        with bound_by_others(plane, role_binding(name, f"system:serviceaccount:default:{name}", role=name)):
             request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-            answer = plane.ask("POST", f"{accounts}/limited-keeper/token", body=request)
+            answer = plane.ask("POST", f"{accounts}/{name}/token", body=request)
             identity = Identity(token=answer.document["status"]["token"])
-            eventually(lambda: plane.ask("GET", BINDINGS, identity).status == 200)
+            for url in plane.urls:
+                eventually(lambda url=url: plane.ask("GET", KUBE_SYSTEM, identity, url=url).status == 200)
             yield identity
     finally:
-        plane.ask("DELETE", f"{accounts}/limited-keeper")
-        plane.ask("DELETE", f"{RBAC}/clusterroles/limited-keeper")
+        plane.ask("DELETE", f"{accounts}/{name}")
+        plane.ask("DELETE", f"{RBAC}/clusterroles/{name}")
 
 
 # --- removing, and the proof
@@ -240,6 +250,7 @@ def test_whoever_is_cleaned_is_refused_everywhere_and_removed_with_proof(named: 
     anna, lasting = admitted(keeper)
     short = keeper.get(anna, minutes=60)
     eventually(lambda: statuses(keeper.plane, short, lasting) == [200] * 4)
+    changes = len(keeper.events("bindings_changed"))
     keeper.clean(anna)
     eventually(lambda: keeper.removed_by(lasting) == keeper.removed_by(short) == "proved")
     assert statuses(keeper.plane, short, lasting) == [403] * 4
@@ -255,7 +266,7 @@ def test_whoever_is_cleaned_is_refused_everywhere_and_removed_with_proof(named: 
         assert {one["told"] for one in evidence if one["api_server"] in servers} == {"Used, and refused by name (403)."}
         assert {"binding_scan", "access_review"} <= {one["kind"] for one in evidence}
     assert [uid for _, uid, _ in keeper.events("removal_proved")] == [anna, anna]
-    assert keeper.events("bindings_changed")[-1][2]["steps"] == 1, "that bindings went is in the books too"
+    assert [details["steps"] for _, _, details in keeper.events("bindings_changed")[changes:]] == [1]
 
 
 def test_who_was_cleaned_gets_a_credential_anew_and_no_rights(keeper: Keeper) -> None:
@@ -581,7 +592,7 @@ def test_a_binding_that_changes_in_the_middle_of_a_pass_is_left_to_the_next_one(
         cluster.fault = Fault.status(500, strikes=change_first)
         short = keeper.get(anna, minutes=60)  # a second subject
         eventually(changed.is_set)
-        assert keeper.look() == {}
+        eventually(lambda: keeper.look() == {})
         eventually(lambda: statuses(control_plane, short, lasting) == [200] * 4)
         assert keeper.ours()[binding]["metadata"]["annotations"] == {"by": "hand"}
 
@@ -661,3 +672,47 @@ def test_a_cluster_that_hangs_delays_nobody_elses_removal(
         keeper.clean(bert)
         eventually(lambda: keeper.removed_by(berts) == "proved", seconds=5)
         assert time.monotonic() - begun < 5
+
+
+# --- what the how-to says
+
+
+def test_the_rights_that_the_how_to_lists_are_enough(control_plane: ControlPlane, tmp_path: Path) -> None:
+    text = (REPOSITORY / "docs/how-to/clusters.md").read_text()
+    role = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
+    with service_account(control_plane, role) as own, keeping(tmp_path, control_plane) as keeper:
+        report = keeper.register(by=own, signer=False)
+        assert report.ok
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        short = keeper.get(anna, minutes=60)
+        eventually(lambda: keeper.look() == {})
+        assert rows_of(keeper.path, "SELECT kind FROM signers") == [("csr",)], "the cluster itself signed"
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(credential) == keeper.removed_by(short) == "proved")
+
+
+def test_where_no_key_is_kept_reviews_stand_for_the_use(control_plane: ControlPlane, tmp_path: Path) -> None:
+    with keeping(tmp_path, control_plane, keep_private_keys="off") as keeper:
+        keeper.register()
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(credential) == "proved")
+        kinds = {kind for kind, _ in keeper.evidence(credential)}
+        assert {"binding_scan", "access_review"} <= kinds and "used" not in kinds
+        assert statuses(control_plane, credential) == [403, 403]
+
+
+def test_a_group_that_is_bound_by_others_keeps_the_proof_away(keeper: Keeper) -> None:
+    """Unbinding does nothing about what everybody may; the states do not say that it did."""
+    anna, credential = admitted(keeper)
+    everybody = role_binding("for-everybody")
+    everybody["subjects"] = [{"kind": "Group", "apiGroup": "rbac.authorization.k8s.io", "name": "system:authenticated"}]
+    with bound_by_others(keeper.plane, everybody):
+        keeper.clean(anna)
+        eventually(lambda: keeper.subjects() == {})
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+        assert keeper.evidence(credential)["binding_scan", ""] == "allowed"
+        assert set(statuses(keeper.plane, credential)) == {200}

@@ -10,10 +10,9 @@ import pytest
 
 from control_plane.control_plane import ControlPlane
 from control_plane.identities import Identity
-from control_plane.keeping import ONLY_WHEN_ASKED, Keeper, bound_by_others, keeping, role_binding
+from control_plane.keeping import ONLY_WHEN_ASKED, Keeper, keeping
 from control_plane.proxy import Fault, Proxy
-from control_plane.test_managing import limited_access
-from control_plane.waiting import eventually
+from control_plane.test_managing import limited_access, service_account
 from custody.books import ask as rows_of
 from custody.books import contents
 from installations import free_port
@@ -109,7 +108,6 @@ def test_who_may_not_register_has_nothing_asked_of_the_cluster(own: Keeper, prox
 
 def test_a_token_of_a_service_account_is_enough_and_what_it_may_not_is_named(own: Keeper) -> None:
     plane = own.plane
-    accounts = "/api/v1/namespaces/default/serviceaccounts"
     with limited_access(plane) as limited:
         report = own.register(by=limited, signer=False)
         assert report.ok and report.cluster_id
@@ -117,19 +115,8 @@ def test_a_token_of_a_service_account_is_enough_and_what_it_may_not_is_named(own
         "metadata": {"name": "half-keeper"},
         "rules": [{"apiGroups": [""], "resources": ["namespaces", "configmaps"], "verbs": ["get"]}],
     }
-    assert plane.ask("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", body=role).status == 201
-    assert plane.ask("POST", accounts, body={"metadata": {"name": "half-keeper"}}).status == 201
-    user = "system:serviceaccount:default:half-keeper"
-    try:
-        with bound_by_others(plane, role_binding("half-keeper", user, role="half-keeper")):
-            request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-            token = plane.ask("POST", f"{accounts}/half-keeper/token", body=request).document["status"]["token"]
-            half = Identity(token=token)
-            eventually(lambda: plane.ask("GET", "/api/v1/namespaces/kube-system", half).status == 200)
-            report = own.client.register_cluster(plane.kubeconfig(half), "half", dry_run=True)
-    finally:
-        plane.ask("DELETE", f"{accounts}/half-keeper")
-        plane.ask("DELETE", "/apis/rbac.authorization.k8s.io/v1/clusterroles/half-keeper")
+    with service_account(plane, role) as half:
+        report = own.client.register_cluster(plane.kubeconfig(half), "half", dry_run=True)
     told = {one.what: one.text for one in report.findings if not one.ok}
     assert set(told) == {"api_servers", "rights"}
     assert told["rights"] == (

@@ -115,7 +115,7 @@ def check_removals(connection: sqlite3.Connection, account_id: str) -> None:
     rows = connection.execute(_REMOVALS, (account_id,))
     for removed_at, removed_by, serial, kind, occurred_at in rows:
         assert serial is not None
-        assert (removed_by, removed_at) == (("attested", occurred_at) if kind == "attested" else (None, None))
+        assert (removed_by, removed_at) == ((kind, occurred_at) if kind in ("attested", "proved") else (None, None))
 
 
 def stored_holdings(connection: sqlite3.Connection, account_id: str) -> dict[tuple[str, int], Holding]:

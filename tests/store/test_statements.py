@@ -194,6 +194,7 @@ READ_A_WHOLE_ACCOUNT = {
     "list_access_keys": "it is the list",
     "list_reached_clusters": "of those that are reached, which are looked at one by one anyway",
     "list_sealed_accesses": "a new master key seals every one",
+    "list_sealed_pending_keys": "a new master key seals every one",
     "list_running_tasks": "of those that run alone, by an index of them",
     "list_clusters_like": "a filter by name or region has no index that would serve it",
     "count_clusters_like": "a filter by name or region has no index that would serve it",

@@ -158,9 +158,9 @@ ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "ErrorClusterNotUsable",
         400,
-        "The cluster cannot be registered: {reason}",
-        "The cluster does not answer this server, is not who it should be, or is registered already.",
-        "Do what the message says, and register it again; with DryRun=true only the report is given.",
+        "The cluster cannot be used so: {reason}",
+        "The cluster does not answer this server, is not who it should be, does not sign, or is registered already.",
+        "Do what the message says, and call again. RegisterCluster with DryRun=true gives a report alone.",
     ),
     ErrorDefinition(
         "ErrorPlanChanged",

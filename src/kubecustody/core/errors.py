@@ -195,7 +195,7 @@ class TaskNotFound(RequestError):
 
 @dataclass(eq=False)
 class ClusterNotUsable(RequestError):
-    """A cluster cannot be registered. `reason` says why and what to do."""
+    """A cluster cannot be registered, managed or asked to sign. `reason` says why and what to do."""
 
     code: ClassVar[str] = "ErrorClusterNotUsable"
     reason: str

@@ -115,8 +115,8 @@ class Application:
         self._access_log = access_log
         self._proxies = settings.proxies
         self._plain_peers: set[str] = set()
-        self.tasks = TaskRunner(custody, clock)
         self.observer = Observer(custody, clock)
+        self.tasks = TaskRunner(custody, clock, self.observer.hurry)
         # Each worker counts for itself, so each has its share.
         share = 1 / settings.workers
         self._key_limits = TokenBuckets(

@@ -19,10 +19,13 @@ log = logging.getLogger("kubecustody.server")
 
 
 class TaskRunner:
-    """Works on the tasks of an installation, one at a time. `clock` gives unix seconds."""
+    """Works on the tasks of an installation, one at a time. `clock` gives unix seconds; `after_step` is told of each
+    cluster that a task has done.
+    """
 
-    def __init__(self, custody: Custody, clock: Callable[[], float]) -> None:
+    def __init__(self, custody: Custody, clock: Callable[[], float], after_step: Callable[[], None]) -> None:
         self._custody = custody
+        self._after_step = after_step
         self._clock = clock
         self._working: asyncio.Task[None] | None = None
         self._again = False
@@ -66,6 +69,7 @@ class TaskRunner:
         while due is not None and left:
             try:
                 left = await carry_on(self._custody, due, self._clock())
+                self._after_step()
                 await asyncio.sleep(_PAUSE_BETWEEN_SECONDS)  # SQLite's lock is not fair: others write now
             except ServiceUnavailable:
                 raise
