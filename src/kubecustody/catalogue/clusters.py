@@ -6,6 +6,7 @@ answers say of networks, nodes and billing is known of no cluster here, and is l
 
 from typing import Annotated
 
+from kubecustody.catalogue.members import CLUSTER_ID
 from kubecustody.catalogue.model import ALL_CLUSTERS, LARGEST_INTEGER, ONE_CLUSTER, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.catalogue.states import CLUSTER_STATES
@@ -67,15 +68,7 @@ class DescribeClustersInput(Shape):
 class DescribeClusterDetailInput(Shape):
     """Which cluster."""
 
-    cluster_id: Annotated[
-        str,
-        Member(
-            "The cluster ID.",
-            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-            wire_name="ClusterId",
-            location=Location.PATH,
-        ),
-    ]
+    cluster_id: Annotated[str, CLUSTER_ID]
 
 
 class _ClusterFacts(Shape):

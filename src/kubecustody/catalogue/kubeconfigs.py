@@ -5,6 +5,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 
 from typing import Annotated
 
+from kubecustody.catalogue.members import CLUSTER_ID
 from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import (
@@ -27,12 +28,6 @@ from kubecustody.core.issuing import (
 # What a delegated administrator must be allowed beside the operation that gives them somebody else's private key.
 DISCLOSE_OTHERS_KEY = "kubecustody:DisclosePrivateKeyOfOthers"
 
-_CLUSTER_ID = Member(
-    "The cluster ID.",
-    example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-    wire_name="ClusterId",
-    location=Location.PATH,
-)
 _UID = Member(
     "The ID of the RAM user or RAM role.", example="200000000000000001", wire_name="Uid", location=Location.PATH
 )
@@ -61,7 +56,7 @@ _FORCE = Member(
 class UserKubeconfigInput(Shape):
     """Of which cluster, by which address, and for how long."""
 
-    cluster_id: Annotated[str, _CLUSTER_ID]
+    cluster_id: Annotated[str, CLUSTER_ID]
     private_ip_address: Annotated[bool, _PRIVATE_IP_ADDRESS] = False
     temporary_duration_minutes: Annotated[int | None, _TEMPORARY_MINUTES] = None
 
@@ -69,7 +64,7 @@ class UserKubeconfigInput(Shape):
 class SubaccountKubeconfigInput(Shape):
     """Whose, of which cluster, by which address, and for how long."""
 
-    cluster_id: Annotated[str, _CLUSTER_ID]
+    cluster_id: Annotated[str, CLUSTER_ID]
     uid: Annotated[str, _UID]
     private_ip_address: Annotated[bool, _PRIVATE_IP_ADDRESS] = False
     temporary_duration_minutes: Annotated[int | None, _TEMPORARY_MINUTES] = None
@@ -91,13 +86,13 @@ class BareKubeconfigOutput(Shape):
 class ClusterInput(Shape):
     """Which cluster."""
 
-    cluster_id: Annotated[str, _CLUSTER_ID]
+    cluster_id: Annotated[str, CLUSTER_ID]
 
 
 class ExpireInput(Shape):
     """Whose kubeconfig of which cluster is to live how long."""
 
-    cluster_id: Annotated[str, _CLUSTER_ID]
+    cluster_id: Annotated[str, CLUSTER_ID]
     expire_hour: Annotated[
         int,
         Member("The validity in hours.", example="720", minimum=1, maximum=LONGEST_EXPIRE_HOURS),
@@ -108,7 +103,7 @@ class ExpireInput(Shape):
 class CleanInput(Shape):
     """Whose permissions in which cluster."""
 
-    cluster_id: Annotated[str, _CLUSTER_ID]
+    cluster_id: Annotated[str, CLUSTER_ID]
     uid: Annotated[str, _UID]
     force: Annotated[bool, _FORCE] = False
 
@@ -116,7 +111,7 @@ class CleanInput(Shape):
 class IssueCredentialInput(Shape):
     """In which cluster, for which key, by which address, and for how long."""
 
-    cluster_id: Annotated[str, _CLUSTER_ID]
+    cluster_id: Annotated[str, CLUSTER_ID]
     csr: Annotated[
         str,
         Member(

@@ -5,6 +5,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 
 from typing import Annotated
 
+from kubecustody.catalogue.members import CLUSTER_ID
 from kubecustody.catalogue.model import ALL_RESOURCES, ONE_CLUSTER, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import (
@@ -197,15 +198,7 @@ DESCRIBE_USER_PERMISSION = Operation(
 class DescribeUserClusterNamespacesInput(Shape):
     """Of which cluster."""
 
-    cluster_id: Annotated[
-        str,
-        Member(
-            "The cluster ID.",
-            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-            wire_name="ClusterId",
-            location=Location.PATH,
-        ),
-    ]
+    cluster_id: Annotated[str, CLUSTER_ID]
 
 
 class DescribeUserClusterNamespacesOutput(Shape):

@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
+from kubecustody.catalogue.members import CLUSTER_ID
 from kubecustody.catalogue.model import AccessLevel, Effect, Operation
-from kubecustody.catalogue.shapes import Location, Member, Shape
+from kubecustody.catalogue.shapes import Member, Shape
 from kubecustody.core.errors import (
     BodyMalformed,
     ClusterNotFound,
@@ -108,16 +109,7 @@ class TestClusterInput(Shape):
 
     __test__ = False  # no test of pytest's
 
-    cluster_id: Annotated[
-        str,
-        Member(
-            "The cluster ID.",
-            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-            wire_name="ClusterId",
-            location=Location.PATH,
-            ours=True,
-        ),
-    ]
+    cluster_id: Annotated[str, CLUSTER_ID]
 
 
 TEST_CLUSTER = Operation(
@@ -140,16 +132,7 @@ TEST_CLUSTER = Operation(
 class ManageClusterInput(Shape):
     """Which cluster, and by which plan."""
 
-    cluster_id: Annotated[
-        str,
-        Member(
-            "The cluster ID.",
-            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-            wire_name="ClusterId",
-            location=Location.PATH,
-            ours=True,
-        ),
-    ]
+    cluster_id: Annotated[str, CLUSTER_ID]
     mode: Annotated[
         str,
         Member(

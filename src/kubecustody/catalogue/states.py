@@ -7,6 +7,7 @@ from typing import Annotated
 
 import msgspec
 
+from kubecustody.catalogue.members import CLUSTER_ID
 from kubecustody.catalogue.model import ALL_RESOURCES, LARGEST_INTEGER, ONE_CLUSTER, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.core.errors import ClusterNotFound, UserNotFound
@@ -182,15 +183,7 @@ LIST_USER_KUBECONFIG_STATES = Operation(
 class ListClusterKubeconfigStatesInput(Shape):
     """Which cluster, and which page of the people in it. The query is camelCase here, as the provider has it."""
 
-    cluster_id: Annotated[
-        str,
-        Member(
-            "The cluster ID.",
-            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-            wire_name="ClusterId",
-            location=Location.PATH,
-        ),
-    ]
+    cluster_id: Annotated[str, CLUSTER_ID]
     page_number: Annotated[
         int,
         Member(

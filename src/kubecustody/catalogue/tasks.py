@@ -6,6 +6,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 from typing import Annotated
 
 from kubecustody.catalogue.clusters import PageInfo
+from kubecustody.catalogue.members import CLUSTER_ID
 from kubecustody.catalogue.model import ALL_RESOURCES, LARGEST_INTEGER, ONE_CLUSTER, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.core.errors import AuditNotReadable, CleanForbidden, ClusterNotFound, TaskNotFound, UserNotFound
@@ -237,15 +238,7 @@ DESCRIBE_CLUSTER_TASKS = Operation(
 class ActivityStateInput(Shape):
     """Whose activity in which cluster."""
 
-    cluster_id: Annotated[
-        str,
-        Member(
-            "The cluster ID.",
-            example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
-            wire_name="ClusterId",
-            location=Location.PATH,
-        ),
-    ]
+    cluster_id: Annotated[str, CLUSTER_ID]
     uid: Annotated[
         str, Member("The ID of the RAM user or RAM role.", example="200000000000000001", location=Location.PATH)
     ]

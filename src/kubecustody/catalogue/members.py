@@ -1,0 +1,10 @@
+"""Members that many operations have."""
+
+from kubecustody.catalogue.shapes import Location, Member
+
+CLUSTER_ID = Member(
+    "The cluster ID.",
+    example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
+    wire_name="ClusterId",
+    location=Location.PATH,
+)
