@@ -183,6 +183,14 @@ TABLE: tuple[Setting, ...] = (
         values=("on", "off"),
     ),
     Setting(
+        "destroy_private_keys",
+        str,
+        "after_proof",
+        "When the sealed key of a removed kubeconfig is destroyed: after its removal was first proved, or never. "
+        "Backups from before hold it still.",
+        values=("after_proof", "never"),
+    ),
+    Setting(
         "kubeconfig_names",
         str,
         "unique",
@@ -230,6 +238,7 @@ class Settings:
     validity_days: int
     certificate_key_type: str
     keep_private_keys: str
+    destroy_private_keys: str
     kubeconfig_names: str
     most_long_lived: int
     most_temporary: int

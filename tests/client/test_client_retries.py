@@ -225,7 +225,7 @@ def test_connection_after_an_error_in_the_midst_is_a_new_one(connect: Connect) -
 def test_every_attempt_is_signed_anew_with_its_own_time_and_nonce() -> None:
     times, nonces = iter([1_800_000_000.9, 1_800_000_060.0]), iter(["first", "second"])
     flow = call_flow(
-        Endpoint("http://a.example", "KEY", "wholly-secret"),
+        Endpoint("https://a.example", "KEY", "wholly-secret"),
         get_operation("DescribeRegions"),
         {},
         retries=Retries(),
@@ -245,7 +245,7 @@ def test_every_attempt_is_signed_anew_with_its_own_time_and_nonce() -> None:
 def test_effects_of_the_catalogue_decide_what_is_sent_again(operation: Any) -> None:
     """Only what has the one effect `reads`, whatever its method."""
     values = {"ClusterId": "c1", "Uid": "2", "uid": "2", "cluster_id": "c1", "task_id": "t", "region_id": "r"}
-    endpoint = Endpoint("http://a.example", "KEY", "wholly-secret")
+    endpoint = Endpoint("https://a.example", "KEY", "wholly-secret")
     flow = call_flow(endpoint, operation, values, retries=Retries(), clock=time.time, new_nonce=lambda: "n")
     first = next(flow)
     assert isinstance(first, Send)
@@ -260,7 +260,7 @@ def test_effects_of_the_catalogue_decide_what_is_sent_again(operation: Any) -> N
 
 def test_waits_grow_up_to_the_longest_and_however_many_they_are() -> None:
     flow = call_flow(
-        Endpoint("http://a.example", "KEY", "wholly-secret"),
+        Endpoint("https://a.example", "KEY", "wholly-secret"),
         get_operation("DescribeRegions"),
         {},
         retries=Retries(attempts=2000, longest_wait_seconds=3),

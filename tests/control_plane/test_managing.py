@@ -269,6 +269,21 @@ def test_whoever_is_cleaned_is_refused_everywhere_and_removed_with_proof(named: 
     assert [details["steps"] for _, _, details in keeper.events("bindings_changed")[changes:]] == [1]
 
 
+def test_the_key_of_whoever_is_proved_gone_is_in_no_file_any_more(keeper: Keeper) -> None:
+    uid, credential = admitted(keeper)
+    ((sealed,),) = rows_of(keeper.path, "SELECT sealed FROM private_keys WHERE sealed IS NOT NULL")
+    files = [keeper.path, keeper.path.with_name(keeper.path.name + "-wal")]
+    assert any(sealed in file.read_bytes() for file in files if file.exists())
+    keeper.clean(uid)
+    eventually(lambda: keeper.removed_by(credential) == "proved")
+    eventually(lambda: not any(sealed in file.read_bytes() for file in files if file.exists()))
+    ((left, destroyed_at),) = rows_of(keeper.path, "SELECT sealed, destroyed_at FROM private_keys")
+    assert left is None and destroyed_at is not None
+    assert keeper.events("private_key_destroyed")
+    keeper.look()
+    assert keeper.removed_by(credential) == "proved"
+
+
 def test_who_was_cleaned_gets_a_credential_anew_and_no_rights(keeper: Keeper) -> None:
     anna, old = admitted(keeper)
     keeper.clean(anna)

@@ -187,8 +187,6 @@ def split_endpoint(endpoint: Endpoint) -> SplitResult:
         raise CallFailed("An endpoint has no user and no password in it; it must be https://HOST[:PORT].")
     if not usable:
         raise CallFailed(f"{endpoint.url!r} is no endpoint; it must be https://HOST[:PORT], without a path.")
-    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
-        raise CallFailed(f"{endpoint.url} would carry signatures and keys in the clear; call it by https://.")
     if not all(map(_is_plain, (parts.netloc, endpoint.access_key_id))):
         raise CallFailed("Endpoint and access key id must be ASCII; a host name of another script in its xn-- form.")
     if not all(map(_is_plain, (endpoint.access_key_secret, endpoint.security_token or ""))):
@@ -197,6 +195,8 @@ def split_endpoint(endpoint: Endpoint) -> SplitResult:
         (parts.hostname or "").encode("idna")  # as the resolver does it
     except UnicodeError:
         raise CallFailed(f"{endpoint.url!r} is no endpoint: its host cannot be a host's name.") from None
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        raise CallFailed(f"{endpoint.url} would carry signatures and keys in the clear; call it by https://.")
     return parts
 
 

@@ -60,7 +60,7 @@ from kubecustody.pki.der import elements
 from kubecustody.store import accesses, removing
 from kubecustody.store.accesses import Reach
 from kubecustody.store.clusters import find_cluster_by_seq
-from kubecustody.store.credentials import Removal, add_removal, set_removed, update_holding
+from kubecustody.store.credentials import Removal, add_removal, destroy_private_key, set_removed, update_holding
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.removing import StoredEvidence, WantedRemoval
 from kubecustody.store.transactions import Transaction
@@ -394,9 +394,22 @@ async def _prove(
             was_ever_allowed=any(each.kind == BOUND for each in known),
             masters=bool(one.masters),
         )
-        return await _conclude(unit, facts.cluster, one, verdict.removed, verdict.text, known)
+        proved = await _conclude(unit, facts.cluster, one, verdict.removed, verdict.text, known)
+        if proved and custody.settings.destroy_private_keys == "after_proof":
+            await _destroy_key(unit, facts.cluster, one)
+        return proved
 
-    return await change(custody.store, account_id, Author(OBSERVER), clock, work)
+    proved = await change(custody.store, account_id, Author(OBSERVER), clock, work)
+    if proved:
+        await custody.store.truncate_log()
+    return proved
+
+
+async def _destroy_key(unit: Change, cluster: Cluster, one: WantedRemoval) -> None:
+    """Keep the key of a credential no longer: nobody is given it again, and it has done its last service as proof."""
+    if await destroy_private_key(unit.tx, unit.account_id, one.credential_no, unit.at):
+        subject = f"credential/{one.fingerprint.hex()}" if one.fingerprint else ""
+        unit.record("private_key_destroyed", uid=one.uid, cluster_seq=cluster.seq, subject=subject)
 
 
 class _Gathered(NamedTuple):

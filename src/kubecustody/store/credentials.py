@@ -81,6 +81,7 @@ _ADD_CREDENTIAL = statement("add_credential")
 _ADD_CERTIFICATE = statement("add_certificate")
 _SET_CHAIN = statement("set_chain")
 _ADD_PRIVATE_KEY = statement("add_private_key")
+_DESTROY_KEY = statement("destroy_private_key")
 _LIST_SEALED_KEYS = statement("list_sealed_private_keys")
 _SET_SEALED_KEY = statement("set_sealed_private_key")
 _LIST_OF = statement("list_credentials_of")
@@ -147,6 +148,11 @@ async def set_chain(tx: Transaction, account_id: str, credential_no: int, chain:
 async def add_private_key(tx: Transaction, account_id: str, credential_no: int, sealed: bytes, now: int) -> bool:
     """Whether no key was kept for this credential before."""
     return await tx.execute(_ADD_PRIVATE_KEY, account_id, credential_no, sealed, now) > 0
+
+
+async def destroy_private_key(tx: Transaction, account_id: str, credential_no: int, now: int) -> bool:
+    """Whether a kept key was there to be destroyed."""
+    return await tx.execute(_DESTROY_KEY, account_id, credential_no, now) > 0
 
 
 async def list_sealed_private_keys(tx: Transaction, account_id: str) -> list[tuple[int, bytes]]:

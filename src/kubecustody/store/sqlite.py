@@ -70,7 +70,7 @@ class SQLiteTransaction:
 
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[Transaction], Awaitable[Any]]
+    work: Callable[[Transaction], Awaitable[Any]] | None  # None: the log is to be emptied afterwards
     future: asyncio.Future[Any]
     loop: asyncio.AbstractEventLoop
     result: Any = None
@@ -134,6 +134,16 @@ class SQLiteStore:
         self._jobs.put(_Job(work, future, loop))
         return await future
 
+    async def truncate_log(self) -> None:
+        """Empty the write-ahead log, so that what was overwritten or deleted is in no file any more. (Deleted content
+        is zeroed in the database itself: secure_delete.)
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._start_writer()
+        self._jobs.put(_Job(None, future, loop))
+        await future
+
     def close(self) -> None:
         """End the writer after what it was given, and close every connection."""
         if self._writer is not None:
@@ -186,6 +196,8 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
     try:
         transaction = SQLiteTransaction(connection)
         for job in batch:
+            if job.work is None:
+                continue
             if len(batch) > 1:
                 connection.execute("SAVEPOINT job")
             try:
@@ -199,6 +211,8 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
             if len(batch) > 1:
                 connection.execute("RELEASE job")
         connection.execute("COMMIT")
+        if any(job.work is None for job in batch):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -41,3 +41,6 @@ class Store(Protocol):
 
         `work` awaits nothing but its transaction.
         """
+
+    async def truncate_log(self) -> None:
+        """Leave what was overwritten or deleted in no file of this database."""

@@ -25,6 +25,10 @@ UPDATE certificates SET chain = :chain WHERE account_id = :account_id AND creden
 INSERT INTO private_keys (account_id, credential_no, sealed, stored_at, destroyed_at)
 VALUES (:account_id, :credential_no, :sealed, :stored_at, NULL) ON CONFLICT DO NOTHING;
 
+-- name: destroy_private_key(account_id, credential_no, destroyed_at)
+UPDATE private_keys SET sealed = NULL, destroyed_at = :destroyed_at
+WHERE account_id = :account_id AND credential_no = :credential_no AND sealed IS NOT NULL;
+
 -- name: list_sealed_private_keys(account_id)
 SELECT credential_no, sealed FROM private_keys WHERE account_id = :account_id AND sealed IS NOT NULL;
 
