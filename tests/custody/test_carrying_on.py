@@ -455,7 +455,7 @@ def test_two_runners_over_one_store_do_no_line_twice(crew: Crew) -> None:
 
     async def work(custody: Custody) -> None:
         store, another = await open_custody(crew.fleet.installation.settings)
-        runners = [TaskRunner(one, lambda: NOW, lambda: None) for one in (custody, another)]
+        runners = [TaskRunner(one, lambda: NOW, lambda _: None) for one in (custody, another)]
         try:
             for runner in runners:
                 runner.wake()
@@ -502,7 +502,7 @@ def run_until_quiet(crew: Crew) -> None:
     """A runner looks once, and does what it finds."""
 
     async def work(custody: Custody) -> None:
-        runner = TaskRunner(custody, lambda: NOW, lambda: None)
+        runner = TaskRunner(custody, lambda: NOW, lambda _: None)
         runner.wake()
         assert runner._working is not None
         async with asyncio.timeout(20):

@@ -17,6 +17,9 @@ from kubecustody.store.transactions import Store, Transaction
 
 T = TypeVar("T")
 
+# Events after which managed clusters should be otherwise than they are.
+_STIRRING = frozenset({"credential_issued", "removal_requested", "permissions_changed", "permissions_cleaned"})
+
 _encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
 
 
@@ -77,6 +80,11 @@ class Change:
                 _encode(details) if details else "{}",
             )
         )
+
+    @property
+    def stirred(self) -> frozenset[int]:
+        """The clusters (seq) in which something else is wanted now than before; 0: in every one, as far as is known."""
+        return frozenset(event.cluster_seq for event in self._events if event.kind in _STIRRING)
 
     def take_credential_number(self) -> int:
         """The number for the next credential that this change records."""

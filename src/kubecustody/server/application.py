@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubecustody.catalogue.model import Effect, Operation
+from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
@@ -68,8 +68,7 @@ _SHOWN_PATH = 500
 _REMEMBERED_PEERS = 1000
 _LARGEST_IDLE_BODY_BYTES = 4096  # of an operation that takes none
 
-# Effects after which managed clusters should be otherwise than they are.
-_WANTED_IN_CLUSTERS = frozenset({Effect.ISSUES, Effect.REMOVES, Effect.GRANTS, Effect.RESTORES})
+_EVERY_CLUSTER = frozenset({0})
 
 log = logging.getLogger("kubecustody.server")
 
@@ -116,7 +115,7 @@ class Application:
         self._proxies = settings.proxies
         self._plain_peers: set[str] = set()
         self.observer = Observer(custody, clock)
-        self.tasks = TaskRunner(custody, clock, self.observer.hurry)
+        self.tasks = TaskRunner(custody, clock, lambda account_id: self.observer.hurry(account_id, _EVERY_CLUSTER))
         # Each worker counts for itself, so each has its share.
         share = 1 / settings.workers
         self._key_limits = TokenBuckets(
@@ -244,16 +243,22 @@ class Application:
             return await actor(act, decoded)
         handler = get_change_handler(operation.name)
 
+        stirred: frozenset[int] = frozenset()
+
         async def work(unit: Change) -> Changed:
-            return await handler(self._custody, unit, await judge(unit), decoded)
+            nonlocal stirred
+            result = await handler(self._custody, unit, await judge(unit), decoded)
+            stirred = unit.stirred
+            return result
 
         result = await change(self._custody.store, caller.account_id, author, self._clock, work)
         if isinstance(result, After):
             result = await result.run(act)
+            stirred = _EVERY_CLUSTER
+        if stirred:
+            self.observer.hurry(caller.account_id, stirred)
         if operation is CLEAN_USER_PERMISSIONS:
             self.tasks.wake()
-        if operation.effects & _WANTED_IN_CLUSTERS:
-            self.observer.hurry()
         return result
 
     def _new_request_id(self) -> str:

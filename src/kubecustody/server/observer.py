@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import NamedTuple
 
 from kubecustody.core.errors import CustodyError
@@ -39,6 +39,7 @@ class Observer:
         self._name = custody.random_bytes(8).hex()
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._hurry = asyncio.Event()
+        self._stirred: set[tuple[str, int]] = set()
         self._looks: dict[_Target, asyncio.Task[None]] = {}
         self._again: set[_Target] = set()
 
@@ -48,37 +49,48 @@ class Observer:
         if not pause:
             return
         await asyncio.sleep(_FIRST_PAUSE_SECONDS)
+        loop = asyncio.get_running_loop()
         try:
             while True:
-                await self._begin_looks()
-                hurried = self._hurry.wait()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(hurried, pause * random.uniform(0.9, 1.1))  # noqa: S311 - spreads the workers
+                await self._begin_looks(self._look_around)
+                next_round = loop.time() + pause * random.uniform(0.9, 1.1)  # noqa: S311 - spreads the workers
+                while (left := next_round - loop.time()) > 0:
+                    with contextlib.suppress(TimeoutError):
+                        await asyncio.wait_for(self._hurry.wait(), left)
+                        await self._begin_looks(self._look_at_stirred)
         finally:
             for look in self._looks.values():
                 look.cancel()
 
-    def hurry(self) -> None:
-        """Look at managed clusters at once: what is wanted in them may have changed."""
+    def hurry(self, account_id: str, seqs: Collection[int]) -> None:
+        """Look at these managed clusters of the account at once: something else is wanted there. 0: at all of them."""
+        self._stirred.update((account_id, seq) for seq in seqs)
         self._hurry.set()
 
-    async def _begin_looks(self) -> None:
+    async def _begin_looks(self, begin: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._look_around()
+            await begin()
         except CustodyError as error:
             log.warning("clusters could not be looked at: %s", error)
         except Exception:
             log.exception("looking at clusters failed in an unforeseen way")
 
     async def _look_around(self) -> None:
-        """Begin to look at every cluster that no other worker has just looked at, or, in a hurry, at each managed one.
+        """Begin to look at every cluster that no other worker has just looked at."""
+        for target in await self._custody.store.read(_list_targets):
+            if await self._take(target):
+                self._begin(target)
+
+    async def _look_at_stirred(self) -> None:
+        """Begin to look at managed clusters in which something else is wanted now.
 
         Two workers may so be at one cluster: each step names the version that it is about, so only one takes it.
         """
-        hurried = self._hurry.is_set()
         self._hurry.clear()  # before the reading, so that what is wanted after it is not missed
+        stirred, self._stirred = self._stirred, set()
         for target in await self._custody.store.read(_list_targets):
-            if target.mode == "manage" if hurried else await self._take(target):
+            wanted = {(target.account_id, target.seq), (target.account_id, 0)}
+            if target.mode == "manage" and wanted & stirred:
                 self._begin(target)
 
     def _begin(self, target: _Target) -> None:

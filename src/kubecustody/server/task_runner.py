@@ -19,13 +19,13 @@ log = logging.getLogger("kubecustody.server")
 
 
 class TaskRunner:
-    """Works on the tasks of an installation, one at a time. `clock` gives unix seconds; `after_step` is told of each
-    cluster that a task has done.
+    """Works on the tasks of an installation, one at a time. `clock` gives unix seconds; `after_task` is told of
+    each task that was worked on, by its account.
     """
 
-    def __init__(self, custody: Custody, clock: Callable[[], float], after_step: Callable[[], None]) -> None:
+    def __init__(self, custody: Custody, clock: Callable[[], float], after_task: Callable[[str], None]) -> None:
         self._custody = custody
-        self._after_step = after_step
+        self._after_task = after_task
         self._clock = clock
         self._working: asyncio.Task[None] | None = None
         self._again = False
@@ -69,7 +69,6 @@ class TaskRunner:
         while due is not None and left:
             try:
                 left = await carry_on(self._custody, due, self._clock())
-                self._after_step()
                 await asyncio.sleep(_PAUSE_BETWEEN_SECONDS)  # SQLite's lock is not fair: others write now
             except ServiceUnavailable:
                 raise
@@ -77,6 +76,8 @@ class TaskRunner:
                 log.exception("task %s failed in an unforeseen way in one cluster", due.task_id)
                 if not await give_up_on_next(self._custody, due, self._clock()):
                     return False  # not at once again, without end; it is due when somebody looks next
+        if due is not None:
+            self._after_task(due.account_id)
         return due is not None
 
 
