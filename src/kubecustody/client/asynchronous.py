@@ -33,6 +33,9 @@ from kubecustody.client.wire import (
 )
 
 
+_GOODBYE_SECONDS = 0.1
+
+
 class AsyncClient(AsyncCalls):
     """Calls the API, as many calls at once as there are connections. Each operation is a method.
 
@@ -65,8 +68,12 @@ class AsyncClient(AsyncCalls):
 
     async def close(self) -> None:
         """Close the connections that are kept."""
+        used = bool(self._sessions)
         while self._sessions:
             await self._sessions.popitem()[1].close()
+        if used and self._trust is not None:
+            # TLS says goodbye by itself, which aiohttp waits for only of connections that it kept.
+            await asyncio.sleep(_GOODBYE_SECONDS)
 
     async def call(self, operation: Operation, values: dict[str, Any]) -> Incoming:
         """The answer to a call, an error's too; values by wire name. Raises CallFailed."""
