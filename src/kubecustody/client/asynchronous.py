@@ -32,7 +32,6 @@ from kubecustody.client.wire import (
     values_of,
 )
 
-
 _GOODBYE_SECONDS = 0.1
 
 
