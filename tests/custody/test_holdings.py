@@ -3,6 +3,7 @@
 import asyncio
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -10,11 +11,13 @@ from custody.books import check_books, plain, rebuilt_holdings, stored_holdings
 from custody.fleets import NOW, Fleet
 from installations import AUTHOR, Installation
 from kubecustody.core.errors import OperatorError
-from kubecustody.custody.clusters import ClusterFields, set_cluster
+from kubecustody.custody import clusters
+from kubecustody.custody.clusters import ClusterFields, TrustChange, set_cluster
 from kubecustody.custody.imports import import_credentials
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.principals import delete_principal
 from kubecustody.custody.removals import Selection, attest_removal, withdraw_attestation
+from kubecustody.custody.verdicts import judge_ahead
 from kubecustody.kubeconfig.candidates import Candidate, read_candidates
 from kubecustody.pki.issuing import PemPair, make_ca, make_client_certificate
 
@@ -111,4 +114,37 @@ def test_changes_at_once_add_up_as_those_one_after_the_other(installation: Insta
                 assert answer is None or isinstance(answer, OperatorError), answer
 
     installation.run(churn)
+    check_books(fleet.path)
+
+
+def test_what_comes_in_while_a_new_bundle_is_weighed_is_judged_by_it_too(
+    installation: Installation, drawer: Drawer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fleet, (first, second) = Fleet(installation), drawer.candidates[:2]
+    for uid in USERS:
+        fleet.add_user(f"user{uid}", uid)
+    fleet.add_cluster(CLUSTERS[0])
+    fleet.take([first], CLUSTERS[0])
+    weighed: list[bytes] = []
+
+    async def change_and_import(custody: Custody) -> TrustChange | None:
+        async def weigh(*arguments: Any) -> Any:
+            found = await judge_ahead(*arguments)
+            weighed.extend(found)
+            await import_credentials(
+                custody, fleet.account_id, AUTHOR, NOW, [second], which_cluster=CLUSTERS[0], holder=None
+            )
+            return found
+
+        monkeypatch.setattr(clusters, "judge_ahead", weigh)
+        fields = ClusterFields(client_ca=drawer.authorities[0].certificate)
+        return await set_cluster(custody, fleet.account_id, AUTHOR, NOW, CLUSTERS[0], fields)
+
+    changed = installation.run(change_and_import)
+    assert changed is not None
+    assert (len(weighed), changed.judged) == (1, 2)
+    with plain(fleet.path) as connection:
+        stored = stored_holdings(connection, fleet.account_id)
+        assert stored == rebuilt_holdings(connection, fleet.account_id)
+        assert {uid for uid, _ in stored} == set(USERS[:2])
     check_books(fleet.path)

@@ -1,5 +1,6 @@
 """Clusters by their fields: registering, changing, deleting, purging, and the client CA that each trusts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,8 +11,8 @@ from kubecustody.core.paging import PageRequest
 from kubecustody.core.states import ClusterState
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.installation import Custody
-from kubecustody.custody.verdicts import judge_cluster_anew
-from kubecustody.pki.certificates import format_certificates, load_certificates
+from kubecustody.custody.verdicts import NO_JUDGEMENTS, Judgements, judge_ahead, judge_cluster_anew
+from kubecustody.pki.certificates import Certificate, format_certificates, load_certificates
 from kubecustody.pki.trust import load_bundle
 from kubecustody.store import clusters as stored
 from kubecustody.store import credentials
@@ -145,6 +146,10 @@ async def set_cluster(
     custody: Custody, account_id: str, author: Author, now: float, which: str, fields: ClusterFields
 ) -> TrustChange | None:
     """Change a cluster's fields; what a new client CA bundle changed, None where there was none or the same."""
+    ahead = NO_JUDGEMENTS
+    if fields.client_ca is not None:
+        found = await custody.store.read(lambda tx: get_cluster(tx, account_id, which))
+        ahead = await prepare_trust(custody, account_id, found, fields.client_ca)
 
     async def work(unit: Change) -> TrustChange | None:
         cluster = await get_cluster(unit.tx, account_id, which)
@@ -184,19 +189,32 @@ async def set_cluster(
                 subject=f"cluster/{cluster.cluster_id}",
                 details={"on": bool(fields.attest_on_clean)},
             )
-        return await trust_bundle(unit, cluster, fields.client_ca) if fields.client_ca is not None else None
+        return None if fields.client_ca is None else await trust_bundle(unit, cluster, fields.client_ca, ahead)
 
     return await change(custody.store, account_id, author, now, work)
 
 
-async def trust_bundle(unit: Change, cluster: Cluster, client_ca: bytes) -> TrustChange | None:
-    """Put a bundle in force and judge every certificate of the cluster by it; None where it is in force already."""
+async def prepare_trust(custody: Custody, account_id: str, cluster: Cluster, client_ca: bytes) -> Judgements:
+    """What `trust_bundle` will find out, so that it holds up others only while it writes.
+
+    Nothing where the bundle is in force already. Raises OperatorError where it is none.
+    """
     bundle = load_bundle(client_ca)
-    before = await stored.find_trust_bundle(unit.tx, unit.account_id, cluster.seq, cluster.trust_epoch)
-    if before is not None:
-        known = {certificate.fingerprint for certificate in load_bundle(before.client_ca)}
-        if known == {certificate.fingerprint for certificate in bundle}:
-            return None
+    if await custody.store.read(lambda tx: _is_in_force(tx, account_id, cluster, bundle)):
+        return NO_JUDGEMENTS
+    return await judge_ahead(custody.store, account_id, cluster.seq, bundle)
+
+
+async def trust_bundle(
+    unit: Change, cluster: Cluster, client_ca: bytes, ahead: Judgements = NO_JUDGEMENTS
+) -> TrustChange | None:
+    """Put a bundle in force and judge every certificate of the cluster by it; None where it is in force already.
+
+    ahead: what `prepare_trust` found out for this bundle.
+    """
+    bundle = load_bundle(client_ca)
+    if await _is_in_force(unit.tx, unit.account_id, cluster, bundle):
+        return None
     epoch = cluster.trust_epoch + 1
     text = format_certificates(bundle)
     await stored.add_trust_bundle(unit.tx, unit.account_id, cluster.seq, epoch, text, unit.at)
@@ -206,8 +224,16 @@ async def trust_bundle(unit: Change, cluster: Cluster, client_ca: bytes) -> Trus
         subject=f"cluster/{cluster.cluster_id}",
         details={"epoch": epoch, "authorities": sorted(certificate.fingerprint_hex for certificate in bundle)},
     )
-    judged = await judge_cluster_anew(unit, cluster._replace(trust_epoch=epoch), bundle)
+    judged = await judge_cluster_anew(unit, cluster._replace(trust_epoch=epoch), bundle, ahead)
     return TrustChange(epoch, judged)
+
+
+async def _is_in_force(tx: Transaction, account_id: str, cluster: Cluster, bundle: Sequence[Certificate]) -> bool:
+    before = await stored.find_trust_bundle(tx, account_id, cluster.seq, cluster.trust_epoch)
+    if before is None:
+        return False
+    known = {certificate.fingerprint for certificate in load_bundle(before.client_ca)}
+    return known == {certificate.fingerprint for certificate in bundle}
 
 
 async def delete_cluster(custody: Custody, account_id: str, author: Author, now: float, which: str) -> str:

@@ -6,6 +6,7 @@ answer keeps what was last seen of it, and is shown as not reachable.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
@@ -15,9 +16,10 @@ from kubecustody.cluster.errors import ClusterError
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.states import ClusterState, RemovedBy
 from kubecustody.custody.changes import Author, Change, change
-from kubecustody.custody.clusters import trust_bundle
+from kubecustody.custody.clusters import prepare_trust, trust_bundle
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.removals import withdraw_one
+from kubecustody.custody.verdicts import NO_JUDGEMENTS, Judgements
 from kubecustody.store import accesses
 from kubecustody.store.accesses import Reach
 from kubecustody.store.clusters import find_cluster_by_seq, find_observation, forget_trust
@@ -51,7 +53,8 @@ class Finding(NamedTuple):
 
 @dataclass(slots=True)
 class Look:
-    """What was seen in a cluster; None for what was not. trust_epoch: in force when the look began.
+    """What was seen in a cluster; None for what was not. trust_epoch: in force when the look began; judged: what the
+    client CA that was seen says of the certificates.
 
     reachable: an API server proved who it is and answered.
     """
@@ -62,6 +65,7 @@ class Look:
     client_ca: bytes | None = None
     api_servers: tuple[str, ...] = ()
     trust_epoch: int | None = None
+    judged: Judgements = NO_JUDGEMENTS
     findings: list[Finding] = field(default_factory=list)
 
     @property
@@ -224,7 +228,7 @@ async def _follow_trust(unit: Change, cluster: Cluster, seen: Look) -> list[Find
     if seen.client_ca is None or (seen.trust_epoch is not None and seen.trust_epoch != cluster.trust_epoch):
         return []  # somebody else was faster, and what was seen may be older than that
     try:
-        changed = await trust_bundle(unit, cluster, seen.client_ca)
+        changed = await trust_bundle(unit, cluster, seen.client_ca, seen.judged)
     except OperatorError as error:
         return [Finding("client_ca", False, f"What the cluster says of its client CA cannot be used. {error}")]
     if changed is None or changed.epoch == 1:
@@ -252,6 +256,9 @@ async def observe(
         return None
     seen = await look(reached, reach.declared_api_servers)
     seen.trust_epoch = before.trust_epoch
+    if seen.client_ca is not None:
+        with suppress(OperatorError):  # which record_look tells
+            seen.judged = await prepare_trust(custody, account_id, before, seen.client_ca)
 
     async def work(unit: Change) -> None:
         cluster = await find_cluster_by_seq(unit.tx, account_id, cluster_seq)
