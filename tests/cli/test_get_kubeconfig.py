@@ -452,6 +452,18 @@ def test_local_key_is_never_with_the_server(newcomer: Person, merge: bool) -> No
     assert user_of(other.read_text())["client-key-data"] != user["client-key-data"]
 
 
+def test_local_key_that_cannot_be_merged_is_kept_beside(newcomer: Person) -> None:
+    newcomer.got("prod", "--merge")
+    taken = newcomer.config.read_text().replace("client-key-data", "exec: {command: x}\n    other")
+    newcomer.config.write_text(taken)
+    told = newcomer.refused("prod", "--local-key", "--merge")
+    (beside,) = newcomer.config.parent.glob("config.new-*")
+    assert "is there with" in told and f"The new kubeconfig, with its key, is in {beside}." in told
+    assert newcomer.config.read_text() == taken
+    assert beside.stat().st_mode & 0o777 == 0o600
+    assert user_of(beside.read_text())["client-key-data"]
+
+
 def test_local_key_with_the_life_and_address_asked_for(newcomer: Person) -> None:
     out = newcomer.home / "file"
     newcomer.got("prod", "--local-key", "--minutes", "15", "--private-address", "--out", out)

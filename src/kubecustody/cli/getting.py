@@ -89,7 +89,12 @@ def get_kubeconfig_command(
             note("You may not list clusters, so that a name is not found here: say the cluster's id.")
         sys.exit(1)
     if merge and place:
-        _merge(place, existing, text, dry_run=dry_run)
+        try:
+            _merge(place, existing, text, dry_run=dry_run)
+        except OperatorError as refused:
+            if local_key:
+                raise _kept_beside(place, text, refused) from refused
+            raise
     else:
         _write(place, text)
     if not dry_run:
@@ -199,6 +204,13 @@ def _merge(target: Path, existing: str, incoming: str, *, dry_run: bool) -> None
     for change in merged.changes:
         note(change)
     note(f"Merged into {target}." + (f" The file before is {backup}." if backup else ""))
+
+
+def _kept_beside(place: Path, text: str, refused: OperatorError) -> OperatorError:
+    """A fault that also says where the new kubeconfig is: its key is nowhere else."""
+    beside = place.resolve().with_name(f"{place.name}.new-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+    write_private(beside, text, backup=True, now=datetime.now(UTC))
+    return OperatorError(f"{refused} The new kubeconfig, with its key, is in {beside}.")
 
 
 def _write(out: Path | None, text: str) -> None:
