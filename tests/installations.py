@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kubecustody.cli.initialise import initialise
+from kubecustody.cli.programs import free_port
 from kubecustody.custody.changes import Author
 from kubecustody.custody.installation import Custody, open_custody
 from kubecustody.custody.principals import NewAccessKey
@@ -23,23 +23,6 @@ from kubecustody.settings import Settings, load_settings
 
 AUTHOR = Author("test", reason="test")
 PROGRAM = [sys.executable, "-m", "kubecustody.cli.main"]
-
-
-# Below those that Linux gives to outgoing connections (from 32768 on): one of them could be faster than the server.
-_PORTS = range(12_000, 32_000)
-_given_ports: set[int] = set()
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on, never given twice."""
-    while True:
-        port = random.SystemRandom().choice(_PORTS)  # whatever seed a test sets
-        if port in _given_ports:
-            continue
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            _given_ports.add(port)
-            return port
 
 
 @dataclass

@@ -2,29 +2,9 @@
 
 import ssl
 import tempfile
-from dataclasses import dataclass
 
-from kubecustody.pki.certificates import load_certificates
+from kubecustody.cli.control_plane import Identity
 from kubecustody.pki.issuing import PemPair
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """A client certificate (with what stands beside it in the holder's file) and a token; nobody if both are absent."""
-
-    pair: PemPair | None = None
-    token: str | None = None
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
-
-    @property
-    def fingerprint(self) -> str:
-        """Lower-case hex SHA-256 of the certificate."""
-        assert self.pair is not None
-        return load_certificates(self.pair.certificate)[0].fingerprint_hex
-
 
 NOBODY = Identity()
 

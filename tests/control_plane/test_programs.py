@@ -16,15 +16,15 @@ from typing import Any
 import pytest
 
 from control_plane.control_plane import REPOSITORY, ControlPlane, ProgramsMissing, find_programs
-from control_plane.processes import Program, StartFailed
 from control_plane.waiting import eventually
+from kubecustody.cli.programs import Program, StartFailed
 from kubecustody.pki.issuing import make_ca
 
 # A test process that starts a program and waits for its end.
 STARTER = """
 import sys
 from pathlib import Path
-from control_plane.processes import Program
+from kubecustody.cli.programs import Program
 program = Program("sleep", ["sleep", "600"], Path(sys.argv[1]) / "log")
 print(program.process.pid, flush=True)
 program.process.wait()

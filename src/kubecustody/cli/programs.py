@@ -1,38 +1,65 @@
-"""Programs that run beside a test, each with a log of its own, and end with it, however it ends."""
+"""Programs that run beside this one, each with a log of its own, and end with it, however it ends."""
 
+import contextlib
 import ctypes
+import random
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from kubecustody.core.errors import OperatorError
+
 PR_SET_PDEATHSIG = 1  # prctl(2)
-_LIBC = ctypes.CDLL(None)
 TAIL_LINES = 15
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+# Below those that Linux gives to outgoing connections (from 32768 on): one of them could be faster than the server.
+_PORTS = range(12_000, 32_000)
+_given_ports: set[int] = set()
 
 
-class StartFailed(AssertionError):
+class StartFailed(OperatorError):
     """A program ended, or was not ready in time; the text ends with the tail of its log."""
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens on, never given twice."""
+    while True:
+        port = random.SystemRandom().choice(_PORTS)  # whatever seed a test sets
+        if port in _given_ports:
+            continue
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            _given_ports.add(port)
+            return port
+
+
 def _die_with_parent() -> None:
-    _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if _LIBC is not None:
+        _LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Program:
-    """A running program. It must be started by the main thread: Linux kills it when the thread ends that did."""
+    """A running program. It must be started by the main thread: Linux kills it when the thread ends that did.
+
+    Ctrl-C at the terminal is not for it: who started it stops it.
+    """
 
     def __init__(self, name: str, command: Sequence[str | Path], log: Path) -> None:
         self.name, self.log = name, log
         with log.open("wb") as stream:
-            self.process = subprocess.Popen(
+            self.process = subprocess.Popen(  # noqa: S603 - a program that the caller found
                 [*map(str, command)],
                 stdin=subprocess.DEVNULL,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 cwd=log.parent,
                 preexec_fn=_die_with_parent,
+                process_group=0,
             )
 
     def tail(self) -> str:
