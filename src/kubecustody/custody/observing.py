@@ -65,7 +65,7 @@ class Look:
     client_ca: bytes | None = None
     api_servers: tuple[str, ...] = ()
     trust_epoch: int | None = None
-    judged: Judgements = NO_JUDGEMENTS
+    judged: Judgements = field(default_factory=lambda: NO_JUDGEMENTS)
     findings: list[Finding] = field(default_factory=list)
 
     @property
