@@ -5,35 +5,60 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from docs.making.site import Site
 from prometheus_client import CollectorRegistry
 
 from kubecustody.catalogue.errors import ERRORS
 from kubecustody.cli.main import commands
+from kubecustody.pages.serving import SITE
 from kubecustody.server.metrics import Metrics
 from kubecustody.settings import PREFIX, TABLE
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
+ROOT, REFERENCE = DOCS.parent, DOCS / "reference"
 MADE_BY = "<!-- Made by `python -m docs.generate`; edit the source, not this page. -->\n\n"
 
 
 def main() -> None:
     """Write or check every generated page."""
     check = sys.argv[1:] == ["--check"]
-    pages = {
+    pages = {path: content.encode() for path, content in _every_page()}
+    there = {path for path in SITE.rglob("*") if path.is_file()}
+    drifted = [path for path, content in pages.items() if not path.is_file() or path.read_bytes() != content] + sorted(
+        there - set(pages)
+    )
+    if not check:
+        for path in drifted:
+            _write(path, pages.get(path))
+    elif drifted:
+        names = ", ".join(str(path.relative_to(ROOT)) for path in drifted)
+        sys.exit(f"{names} has drifted from its source. Run: python -m docs.generate")
+
+
+def _every_page() -> Iterator[tuple[Path, str]]:
+    """Every generated file and its content."""
+    reference = {
         "settings.md": settings(),
         "errors.md": errors(),
         "metrics.md": metrics(),
         "commands.md": command_pages(),
     }
-    drifted = []
-    for name, text in pages.items():
-        path, content = REFERENCE / name, MADE_BY + text
-        if check and (not path.exists() or path.read_text("utf-8") != content):
-            drifted.append(f"docs/reference/{name}")
-        elif not check:
-            path.write_text(content, "utf-8")
-    if drifted:
-        sys.exit(f"{', '.join(drifted)} has drifted from its source. Run: python -m docs.generate")
+    texts = {path.relative_to(DOCS).as_posix(): path.read_text("utf-8") for path in DOCS.rglob("*.md")}
+    for name, text in reference.items():
+        texts[f"reference/{name}"] = MADE_BY + text
+        yield REFERENCE / name, MADE_BY + text
+    site = Site(texts)
+    for name, html in site.files():
+        yield SITE / name, html
+    yield SITE / "explorer.html", site.render("explorer.html", "explorer", "API explorer", "explorer")
+
+
+def _write(path: Path, content: bytes | None) -> None:
+    if content is None:
+        path.unlink()
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
 
 
 def settings() -> str:

@@ -6,6 +6,7 @@ folder (or the file that KUBECUSTODY_CONFIG names), else from its default.
 
 import math
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -81,6 +82,19 @@ TABLE: tuple[Setting, ...] = (
         str,
         "",
         "Address under which callers reach the API; links in answers begin with it. Default: made from `listen`.",
+    ),
+    Setting(
+        "pages",
+        str,
+        "on",
+        "Whether documentation, error centre and API explorer are served beside the API.",
+        values=("on", "off"),
+    ),
+    Setting(
+        "pages_prefix",
+        str,
+        "",
+        "Path before those pages, such as /custody: they are then at /custody/docs. The API stays at the root.",
     ),
     Setting(
         "workers",
@@ -219,6 +233,8 @@ class Settings:
     tls_key_file: Path
     trusted_proxies: str
     public_url: str
+    pages: str
+    pages_prefix: str
     workers: int
     metrics_listen: str
     access_log: str
@@ -355,6 +371,7 @@ def _fill_defaults(values: dict[str, Any], data_dir: Path) -> None:
         scheme = "http" if values["tls"] == "off" else "https"
         values["public_url"] = f"{scheme}://{values['listen']}"
     values["public_url"] = values["public_url"].rstrip("/")
+    values["pages_prefix"] = values["pages_prefix"].rstrip("/")
 
 
 def _check_together(values: dict[str, Any], faults: list[str]) -> None:
@@ -368,6 +385,11 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
     url = urlsplit(values["public_url"])
     if url.scheme not in ("http", "https") or not url.hostname or url.path:
         faults.append(f"public_url is {values['public_url']!r}; it must be https://HOST[:PORT], without a path.")
+    if not re.fullmatch(r"(/[A-Za-z0-9_-]+)*", values["pages_prefix"]):
+        faults.append(
+            f"pages_prefix is {values['pages_prefix']!r}; it must be empty, or a path such as /custody of letters, "
+            "digits, _ and -."
+        )
     for name in ("trusted_proxies", "cluster_networks"):
         for part in filter(None, (part.strip() for part in values[name].split(","))):
             try:

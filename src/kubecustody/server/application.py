@@ -26,6 +26,7 @@ from kubecustody.catalogue.shapes import Shape
 from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
 from kubecustody.core.errors import (
     AccessDenied,
+    MethodUnsupported,
     ProtocolNeedsTls,
     RequestError,
     RequestMalformed,
@@ -41,6 +42,7 @@ from kubecustody.custody.authorisation import Authoriser, MinutesOf
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.handlers import Changed, Result, find_act_handler, find_read_handler, get_change_handler
 from kubecustody.custody.installation import Custody
+from kubecustody.pages.serving import Pages
 from kubecustody.server.access_log import AccessLine, AccessLog
 from kubecustody.server.addresses import caller_address, came_by_tls, may_speak_plainly, network_of
 from kubecustody.server.bodies import ClientGone, read_body
@@ -60,6 +62,8 @@ from kubecustody.store.transactions import Transaction
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+PAGES = "Pages"  # what stands for an operation in log and metrics
 
 _LIMITED_KEYS = 20_000
 _LIMITED_ACCOUNTS = 5_000
@@ -109,7 +113,8 @@ class Application:
         self._routes = Routes(operations)
         self._authenticator = Authenticator(custody, nonces)
         self._authoriser = Authoriser()
-        self._errors = ErrorResponder(settings.public_url)
+        self._pages = Pages(settings.pages_prefix) if settings.pages == "on" else None
+        self._errors = ErrorResponder(settings)
         self._metrics = metrics
         self._access_log = access_log
         self._proxies = settings.proxies
@@ -149,7 +154,10 @@ class Application:
             time.perf_counter(), self._new_request_id(), peer, caller_address(peer, scope["headers"], self._proxies)
         )
         try:
-            answer = answer_result(await self._call(scope, receive, trace), trace.request_id)  # 8
+            if self._pages is not None and self._pages.covers(scope["path"]):
+                answer = self._answer_page(self._pages, scope, trace)
+            else:
+                answer = answer_result(await self._call(scope, receive, trace), trace.request_id)  # 8
         except RequestError as refused:
             error = self._note_refusal(refused, trace)
             answer = self._errors.answer_error(error, trace.request_id)  # 8
@@ -160,6 +168,13 @@ class Application:
             answer = self._errors.answer_unexpected(trace.request_id)  # 8
         self._note(scope, trace, answer)  # 9
         return answer
+
+    def _answer_page(self, pages: Pages, scope: Scope, trace: _Trace) -> Answer:
+        self._check_transport(scope)
+        trace.operation = PAGES
+        if scope["method"] not in ("GET", "HEAD"):
+            raise MethodUnsupported(scope["method"], ("GET", "HEAD"))
+        return Answer(*pages.answer(scope["path"], scope["query_string"], scope["headers"]))
 
     def answer_malformed(self, peer: str) -> Answer:
         """The answer to what is no HTTP, or not HTTP that can be routed; logged and counted like any other."""

@@ -8,9 +8,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from kubecustody.catalogue.errors import ERROR_PAGE_PATH, INTERNAL_ERROR, ErrorAnswer, describe_error
+from kubecustody.catalogue.errors import (
+    ERROR_PAGE_PATH,
+    INTERNAL_ERROR,
+    ErrorAnswer,
+    describe_error,
+    get_error_definition,
+)
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.core.errors import MethodUnsupported, RequestError
+from kubecustody.settings import Settings
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -37,9 +44,10 @@ def answer_result(result: Shape | list[Any] | None, request_id: str) -> Answer:
 class ErrorResponder:
     """Makes the answers of errors. Links in them begin with `public_url`, never with what a request says."""
 
-    def __init__(self, public_url: str) -> None:
-        self._pages = public_url + ERROR_PAGE_PATH
-        self._host_id = public_url.partition("://")[2]
+    def __init__(self, settings: Settings) -> None:
+        self._page = settings.public_url + settings.pages_prefix + ERROR_PAGE_PATH
+        self._has_pages = settings.pages == "on"
+        self._host_id = settings.public_url.partition("://")[2]
 
     def answer_error(self, error: RequestError, request_id: str) -> Answer:
         """The answer of an error that was raised on purpose."""
@@ -58,7 +66,7 @@ class ErrorResponder:
         return self._answer(ErrorAnswer(INTERNAL_ERROR.code, INTERNAL_ERROR.status, INTERNAL_ERROR.message), request_id)
 
     def _answer(self, told: ErrorAnswer, request_id: str) -> Answer:
-        page = f"{self._pages}#{told.code}"
+        page = f"{self._page}#{told.code}" if self._has_pages else get_error_definition(told.code).cure
         members: dict[str, Any] = {
             "RequestId": request_id,
             "HostId": self._host_id,

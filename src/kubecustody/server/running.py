@@ -18,6 +18,7 @@ import uvloop
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody.installation import Custody, is_renewal_due, open_custody
+from kubecustody.pages.serving import check_prefix
 from kubecustody.server.protocol import BoundedProtocol
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
@@ -74,6 +75,7 @@ async def _check(settings: Settings) -> None:
         store.close()
     if settings.tls == "on":
         _check_certificate(settings)
+    check_prefix(settings.pages_prefix)
 
 
 async def _renew_if_due(settings: Settings, custody: Custody) -> None:

@@ -1,0 +1,1 @@
+"""How the generated pages are made: Markdown for the repository, HTML for the server."""
