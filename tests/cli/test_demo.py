@@ -121,3 +121,15 @@ def test_temporary_folder_is_the_only_place_that_the_demo_writes_to() -> None:
     assert done.code == 0
     assert list(home.iterdir()) == []
     home.rmdir()
+
+
+def test_without_the_programs_of_a_control_plane_it_says_what_to_run(tmp_path: Path) -> None:
+    own = environment(tmp_path) | {"XDG_CACHE_HOME": str(tmp_path)}
+    own.pop("KUBEBUILDER_ASSETS", None)
+    done = run_process(["demo", "--control-plane", "--once"], own)
+    assert (done.code, done.out) == (2, "")
+    assert "Run scripts/control-plane" in done.err and "KUBEBUILDER_ASSETS" in done.err
+    given = run_process(["demo", "--control-plane"], own | {"KUBEBUILDER_ASSETS": str(tmp_path)})
+    assert given.code == 2
+    assert f"is {tmp_path}, but kube-apiserver, kube-controller-manager, etcd cannot be run there" in given.err
+    assert list(tmp_path.iterdir()) == []
