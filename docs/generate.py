@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+from docs.making.explorer import explorer_catalogue
 from docs.making.site import Site
 from prometheus_client import CollectorRegistry
 
@@ -50,6 +51,7 @@ def _every_page() -> Iterator[tuple[Path, str]]:
     site = Site(texts)
     for name, html in site.files():
         yield SITE / name, html
+    yield SITE / "explorer" / "catalogue.json", explorer_catalogue()
     yield SITE / "explorer.html", site.render("explorer.html", "explorer", "API explorer", "explorer")
 
 

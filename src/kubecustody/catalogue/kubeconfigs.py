@@ -70,17 +70,20 @@ class SubaccountKubeconfigInput(Shape):
     temporary_duration_minutes: Annotated[int | None, _TEMPORARY_MINUTES] = None
 
 
+_CONFIG = Member("The kubeconfig: YAML, with certificate and private key in it.", secret=True)
+
+
 class KubeconfigOutput(Shape):
     """A kubeconfig and when its certificate ends."""
 
-    config: Annotated[str, Member("The kubeconfig: YAML, with certificate and private key in it.")]
+    config: Annotated[str, _CONFIG]
     expiration: Annotated[str, Member("When the certificate ends (RFC 3339, UTC).", example="2027-03-10T09:56:17Z")]
 
 
 class BareKubeconfigOutput(Shape):
     """A kubeconfig."""
 
-    config: Annotated[str, Member("The kubeconfig: YAML, with certificate and private key in it.")]
+    config: Annotated[str, _CONFIG]
 
 
 class ClusterInput(Shape):

@@ -30,6 +30,7 @@ class RegisterClusterInput(Shape):
             wire_name="Kubeconfig",
             most=200_000,
             ours=True,
+            secret=True,
         ),
     ]
     name: Annotated[str, Member("The name of the cluster.", example="prod-eu", wire_name="Name", most=63, ours=True)]

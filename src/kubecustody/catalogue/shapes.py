@@ -48,7 +48,7 @@ class Member:
     minimum and maximum bound an integer, both included; values names each enum value and what it means;
     may_be_empty: an empty path segment is a value; most: of a list, how many, and of a text, how many characters it
     may have; whole: the body is the value of this member itself, without an object around it; ours: the provider does
-    not have it.
+    not have it; secret: it holds a private key or a token, so it stands in no link and no sample, and pages mask it.
     """
 
     doc: str
@@ -62,6 +62,7 @@ class Member:
     most: int | None = None
     whole: bool = False
     ours: bool = False
+    secret: bool = False
 
 
 @dataclass(frozen=True, slots=True)
