@@ -220,6 +220,15 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Try again. If it stays, whoever runs the server finds the cause in its log under the request id.",
     ),
     ErrorDefinition(
+        "ErrorInQuarantine",
+        503,
+        "The server was restored from a backup and is in quarantine: until its operator has looked at what may be "
+        "missing, nothing is issued, granted or changed. Reading and removing work.",
+        "What happened after the backup is lost, removals and disabled keys among it. Whoever runs the server accepts "
+        "the restored store when that was looked at.",
+        "On the server's machine: `kubecustody admin restore --accept --reason WHY`, which lists what may be missing.",
+    ),
+    ErrorDefinition(
         "StatusForbidden",
         403,
         "{policy_kind} Forbidden for action {action}: {decision}",

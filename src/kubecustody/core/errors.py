@@ -260,6 +260,13 @@ class Throttled(RequestError):
 
 
 @dataclass(eq=False)
+class InQuarantine(RequestError):
+    """The store was restored from a backup, and what may be missing in it has not been looked at."""
+
+    code: ClassVar[str] = "ErrorInQuarantine"
+
+
+@dataclass(eq=False)
 class ServiceUnavailable(RequestError):
     """The service cannot answer at present. `reason` says what is the matter, and nothing about the data."""
 

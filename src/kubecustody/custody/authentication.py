@@ -168,6 +168,13 @@ class Authenticator:
         return roa.read_claim(request, now=now, action=operation.name, version=API_VERSION, body_md5=md5)
 
     def _refuse_unvouched(self, claim: Claim | roa.RoaClaim, now: float) -> None:
+        if claim.signed_at < self._custody.restored_at:
+            raise TimestampExpired(
+                format_time(claim.signed_at),
+                format_time(int(now)),
+                "The server was restored from a backup after this request was signed, and cannot tell whether it was "
+                "made before: sign it again and retry.",
+            )
         if claim.signed_at < self._nonces.refuse_before:
             raise TimestampExpired(
                 format_time(claim.signed_at),

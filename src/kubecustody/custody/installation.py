@@ -41,7 +41,8 @@ _CHECK = b"kubecustody key ring"
 class Custody:
     """An open installation: its store, what seals its secrets, and where its randomness comes from.
 
-    `load_ring` reads the key ring again: another process may have given it a new master key.
+    `load_ring` reads the key ring again: another process may have given it a new master key. restored_at: what was
+    signed before is refused, 0 where the store never came from a backup.
     """
 
     store: Store
@@ -49,6 +50,8 @@ class Custody:
     load_ring: Callable[[], KeyRing]
     settings: Settings
     random_bytes: RandomBytes = os.urandom
+    restored_at: int = 0
+    _quarantined: bool = False
     _connections: "Connections | None" = None
 
     def open_access_key_secret(self, account_id: str, access_key_id: str, sealed: bytes) -> bytes:
@@ -66,6 +69,13 @@ class Custody:
     def open_cluster_access(self, account_id: str, cluster_seq: int, sealed: bytes) -> bytes:
         """How a cluster is reached. Raises SealBroken, KeyRingUnusable."""
         return self._open(sealed, "cluster_accesses", "sealed", account_id, str(cluster_seq))
+
+    async def is_quarantined(self) -> bool:
+        """Whether the store was restored and nobody has accepted it yet; another process may have."""
+        if self._quarantined:
+            found = await self.store.read(installation.find_installation)
+            self._quarantined = found is not None and bool(found.quarantined)
+        return self._quarantined
 
     def connections(self) -> "Connections":
         """The connections to clusters of this process, made when they are first wanted."""
@@ -126,25 +136,28 @@ async def open_custody(settings: Settings, *, random_bytes: RandomBytes = os.ura
     check_schema(settings.store_file, __version__)
     store = SQLiteStore(settings.store_file)
     try:
-        sealer = await _check_ring(store, load_ring, settings)
+        found = await store.read(installation.find_installation)
+        if found is None:
+            raise OperatorError(
+                f"The store {settings.store_file} was never finished by `kubecustody init`. Remove it and run init "
+                "again."
+            )
+        # Only now: a new master key is in the ring before anything is sealed by it.
+        try:
+            sealer = check_key_ring(load_ring(), found.installation_id, found.key_check)
+        except MasterKeyWrong as error:
+            raise OperatorError(f"The key ring does not belong to {settings.store_file}. {error}") from error
     except BaseException:
         store.close()
         raise
-    return store, Custody(store, sealer, load_ring, settings, random_bytes)
+    quarantined, restored_at = bool(found.quarantined), found.restored_at or 0
+    return store, Custody(store, sealer, load_ring, settings, random_bytes, restored_at, quarantined)
 
 
-async def _check_ring(store: Store, load_ring: Callable[[], KeyRing], settings: Settings) -> Sealer:
-    found = await store.read(installation.find_installation)
-    if found is None:
-        raise OperatorError(
-            f"The store {settings.store_file} was never finished by `kubecustody init`. Remove it and run init again."
-        )
-    # Only now: a new master key is in the ring before anything is sealed by it.
-    sealer = Sealer(load_ring(), found.installation_id)
-    try:
-        sealer.open(found.key_check, table="installation", column="key_check", account_id="", row_id="")
-    except MasterKeyWrong as error:
-        raise OperatorError(f"The key ring does not belong to {settings.store_file}. {error}") from error
+def check_key_ring(ring: KeyRing, installation_id: str, key_check: bytes) -> Sealer:
+    """What seals the secrets of this installation. Raises KeyRingUnusable unless the ring belongs to it."""
+    sealer = Sealer(ring, installation_id)
+    sealer.open(key_check, table="installation", column="key_check", account_id="", row_id="")
     return sealer
 
 

@@ -20,12 +20,13 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
-from kubecustody.catalogue.model import Operation
+from kubecustody.catalogue.model import Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
 from kubecustody.core.errors import (
     AccessDenied,
+    InQuarantine,
     MethodUnsupported,
     ProtocolNeedsTls,
     RequestError,
@@ -73,6 +74,8 @@ _REMEMBERED_PEERS = 1000
 _LARGEST_IDLE_BODY_BYTES = 4096  # of an operation that takes none
 
 _EVERY_CLUSTER = frozenset({0})
+# What a store that was just restored may still do: it takes nothing for granted that could let somebody in.
+_IN_QUARANTINE = frozenset({Effect.READS, Effect.REMOVES})
 
 log = logging.getLogger("kubecustody.server")
 
@@ -242,6 +245,8 @@ class Application:
         again where a key, a user or a policy of the account changed meanwhile, or where a condition had a part in the
         decision.
         """
+        if not operation.effects <= _IN_QUARANTINE and await self._custody.is_quarantined():
+            raise InQuarantine
         author = Author(caller.actor, trace.request_id)
 
         async def judge(unit: Change) -> Caller:

@@ -120,10 +120,12 @@ class Observer:
 
     async def _look_at(self, target: _Target) -> None:
         from kubecustody.custody.managing import look_and_manage  # only where there are clusters to look at
+        from kubecustody.custody.observing import observe
 
         async with self._slots:
             try:
-                seen = await look_and_manage(self._custody, target.account_id, target.seq, self._clock)
+                act = observe if await self._custody.is_quarantined() else look_and_manage
+                seen = await act(self._custody, target.account_id, target.seq, self._clock)
             except CustodyError as error:
                 log.warning("cluster %s could not be looked at: %s", target.cluster_id, error)
                 return

@@ -9,12 +9,18 @@ from kubecustody.store.transactions import Transaction
 
 
 class Installation(NamedTuple):
-    """What is said of the installation as a whole; key_check is sealed by its key ring."""
+    """What is said of the installation as a whole; key_check is sealed by its key ring.
+
+    restored_at, backup_made_at: of a store that was restored; quarantined: until what may be missing was seen.
+    """
 
     installation_id: str
     created_at: int
     epoch: int
     key_check: bytes
+    restored_at: int | None
+    backup_made_at: int | None
+    quarantined: int
 
 
 class InstallationSecret(NamedTuple):
@@ -47,6 +53,9 @@ class Counters(NamedTuple):
 
 _FIND_INSTALLATION = statement("find_installation")
 _ADD_INSTALLATION = statement("add_installation")
+_END_QUARANTINE = statement("end_quarantine")
+_FIND_LAST_EVENT = statement("find_last_event_before")
+_COUNT_LIVE = statement("count_live")
 _SET_KEY_CHECK = statement("set_key_check")
 _FIND_SECRET = statement("find_installation_secret")
 _SET_SECRET = statement("set_installation_secret")
@@ -75,6 +84,23 @@ async def add_installation(tx: Transaction, installation_id: str, created_at: in
 async def set_key_check(tx: Transaction, key_check: bytes) -> None:
     """Replace what tells a wrong key ring."""
     await tx.execute(_SET_KEY_CHECK, key_check)
+
+
+async def end_quarantine(tx: Transaction) -> None:
+    """Trust the store that was restored."""
+    await tx.execute(_END_QUARANTINE)
+
+
+async def count_live(tx: Transaction, account_id: str, now: int) -> int:
+    """How many credentials of the account may still get in."""
+    row = await tx.fetch_one(_COUNT_LIVE, account_id, now)
+    return int(row[0]) if row is not None else 0
+
+
+async def find_last_event_before(tx: Transaction, account_id: str, at: int) -> int:
+    """The number of the account's last event that was recorded before this moment (unix seconds); 0 where none was."""
+    row = await tx.fetch_one(_FIND_LAST_EVENT, account_id, at * 1000)
+    return int(row[0]) if row is not None and row[0] is not None else 0
 
 
 async def find_installation_secret(tx: Transaction, name: str) -> InstallationSecret | None:

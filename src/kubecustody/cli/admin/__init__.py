@@ -4,11 +4,12 @@ from pathlib import Path
 
 import click
 
-from kubecustody.cli.admin.accounts import accounts_group, migrate_command, rotate_master_key_command
+from kubecustody.cli.admin.accounts import accounts_group, rotate_master_key_command
 from kubecustody.cli.admin.clusters import clusters_group
 from kubecustody.cli.admin.credentials import credentials_group, removals_group
 from kubecustody.cli.admin.people import groups_group, keys_group, roles_group, users_group
 from kubecustody.cli.admin.policies import policies_group
+from kubecustody.cli.admin.recovery import backup_command, migrate_command, restore_command, verify_backup_command
 from kubecustody.cli.machine import Machine, account_option, data_dir_option
 
 
@@ -33,5 +34,8 @@ for command in (
     removals_group,
     rotate_master_key_command,
     migrate_command,
+    backup_command,
+    verify_backup_command,
+    restore_command,
 ):
     admin_group.add_command(command)

@@ -8,8 +8,6 @@ from kubecustody.cli.machine import Machine, actor, pass_machine, reason_option
 from kubecustody.cli.output import output_option, print_rows, say, time_or_none
 from kubecustody.custody.changes import Author
 from kubecustody.custody.installation import Custody, add_account, list_accounts, rotate_master_key
-from kubecustody.store.migrations import migrate_store
-from kubecustody.store.sqlite import check_private
 
 
 @click.group("accounts")
@@ -61,13 +59,3 @@ def rotate_master_key_command(machine: Machine, reason: str) -> None:
 
     count = machine.run(work)
     say(f"Sealed {count} secrets anew. Back up {machine.settings.key_ring_file}; older backups need its older keys.")
-
-
-@click.command("migrate")
-@pass_machine
-def migrate_command(machine: Machine) -> None:
-    """Bring the store to the schema of this program."""
-    path = machine.settings.store_file
-    check_private(path)
-    applied = migrate_store(path, int(time.time()))
-    say("\n".join(f"Applied {one.version:04} {one.name}" for one in applied) or "The schema is up to date.")

@@ -77,6 +77,11 @@ def create_store(path: Path, now: int) -> None:
         connection.close()
 
 
+def is_migration_due(path: Path) -> bool:
+    """Whether a migration of this program was not applied to the store at `path`. Raises StoreUnusable."""
+    return {version for version, _ in _read_book(path)} < {migration.version for migration in all_migrations()}
+
+
 def migrate_store(path: Path, now: int) -> list[Migration]:
     """Bring the store at `path` to the newest schema; the migrations that were applied. Raises StoreUnusable."""
     connection = connect(path, busy_timeout_ms=BUSY_TIMEOUT_MS)
@@ -98,6 +103,13 @@ def check_schema(path: Path, program: str) -> None:
             "nothing was changed."
         ) from error
     _judge([version for version, _ in rows], [oldest for _, oldest in rows], path, program)
+
+
+def check_readable(path: Path, program: str) -> None:
+    """Raise StoreUnusable unless this program can use the store at `path`, or bring it to a schema that it can use."""
+    book = _read_book(path)
+    newest = all_migrations()[-1].version
+    _judge([newest, *(version for version, _ in book)], [oldest for _, oldest in book], path, program)
 
 
 def _read_book(path: Path) -> list[tuple[int, str]]:

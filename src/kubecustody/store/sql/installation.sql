@@ -1,8 +1,18 @@
 -- name: find_installation()
-SELECT installation_id, created_at, epoch, key_check FROM installation;
+SELECT installation_id, created_at, epoch, key_check, restored_at, backup_made_at, quarantined FROM installation;
 
 -- name: add_installation(installation_id, created_at, key_check)
 INSERT INTO installation (installation_id, created_at, epoch, key_check) VALUES (:installation_id, :created_at, 1, :key_check);
+
+-- name: end_quarantine()
+UPDATE installation SET quarantined = 0;
+
+-- name: count_live(account_id, now)
+SELECT COUNT(*) FROM credentials
+WHERE account_id = :account_id AND removed_at IS NULL AND (not_after IS NULL OR not_after >= :now);
+
+-- name: find_last_event_before(account_id, recorded_at_ms)
+SELECT MAX(event_no) FROM events WHERE account_id = :account_id AND recorded_at_ms < :recorded_at_ms;
 
 -- name: set_key_check(key_check)
 UPDATE installation SET key_check = :key_check;
