@@ -52,6 +52,8 @@ def _every_page() -> Iterator[tuple[Path, str]]:
     for name, html in site.files():
         yield SITE / name, html
     yield SITE / "explorer" / "catalogue.json", explorer_catalogue()
+    signature = site.render("signature.html", "explorer/signature", "Where do the signatures part?", "explorer")
+    yield SITE / "explorer" / "signature.html", signature
     yield SITE / "explorer.html", site.render("explorer.html", "explorer", "API explorer", "explorer")
 
 
