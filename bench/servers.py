@@ -33,7 +33,7 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """User and system time of the process and all below it, to a clock tick (usually 10 ms)."""
-        return _cpu_seconds(self.pid)
+        return cpu_seconds_below(self.pid)
 
     def stop(self) -> None:
         """Ask the server to end, and end it when it does not."""
@@ -102,7 +102,7 @@ def _wait_until_it_answers(server: Server, process: subprocess.Popen[bytes], log
     raise RuntimeError(f"{server.name} does not answer:\n{log.read_text(errors='replace')[-2000:]}")
 
 
-def _cpu_seconds(root: int) -> float:
+def cpu_seconds_below(root: int) -> float:
     """utime + stime + cutime + cstime (proc_pid_stat(5)) of the process and its descendants."""
     ticks: dict[int, int] = {}
     children: dict[int, list[int]] = {}

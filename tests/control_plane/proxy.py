@@ -329,6 +329,10 @@ class Proxy:
         for session in self._sessions:
             await session.close()
         await asyncio.sleep(0.1)  # aiohttp's TLS connections end a moment later
+        slow = asyncio.all_tasks() - {asyncio.current_task()}  # answers that were still to come
+        for task in slow:
+            task.cancel()
+        await asyncio.gather(*slow, return_exceptions=True)
 
 
 def _holder_of(request: web.BaseRequest) -> Certificate | None:
