@@ -22,6 +22,8 @@ PARTS = {
     "decisions": "Decisions",
 }
 _OURS = "\ue000"  # stands for %%PREFIX%% until what the text itself says of it is escaped
+# Reference pages that have an HTML of their own are shown nearer to the root than their Markdown stands.
+_ELSEWHERE = re.compile(r"^docs/reference/(?=(?:api|errors)(?:/|$))")
 _MADE = re.compile(r"\A<!-- Made by.*?-->\s*", re.DOTALL)
 
 
@@ -66,10 +68,13 @@ class Site:
     def files(self) -> Iterator[tuple[str, str]]:
         """Every page that is made from Markdown, and those that belong to no subject: file name and HTML."""
         for page in self.pages:
+            if page.name.startswith("docs/api") or page.name == "docs/errors":
+                continue  # these have templates of their own
             body = Markup(render_markdown(page.text, page.name))  # noqa: S704 - our texts
             yield f"{page.name}.html", self.render("page.html", page.name, page.title, body=body)
         navigation = self._environment.get_template("navigation.html").render(parts=_navigation(self.pages))
         yield "navigation.html", navigation
+        yield "docs/search.html", self.render("search.html", "docs/search", "Search")
         yield "not-found.html", self.render("not-found.html", "", "There is no such page")
 
 
@@ -83,8 +88,14 @@ def _page(path: str, text: str) -> Page:
 
 
 def page_name(path: str) -> str:
-    """The page of a Markdown file of docs/: how-to/run.md is docs/how-to/run, README.md its folder."""
-    return f"docs/{path.removesuffix('.md')}".removesuffix("/README").removesuffix("README.md")
+    """The page of a Markdown file of docs/: how-to/run.md is docs/how-to/run, README.md stands for its folder."""
+    name = f"docs/{path.removesuffix('.md')}".removesuffix("/README")
+    return _ELSEWHERE.sub("docs/", name)
+
+
+def plain_text(markdown: str) -> str:
+    """What a Markdown text says, without its marks, on one line."""
+    return " ".join(re.sub(r"<[^>]+>|[`*#|]|\]\([^)]*\)|\[|-{3,}|&nbsp;", " ", markdown).split())
 
 
 def _navigation(pages: list[Page]) -> list[Part]:

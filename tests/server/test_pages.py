@@ -31,13 +31,30 @@ def test_no_page_stands_where_an_operation_could() -> None:
 def test_every_page_is_served_with_its_marks_filled(place: Place, path: str) -> None:
     if path in ("/navigation.html", "/not-found.html"):
         return
-    answer = get(place, path.removesuffix(".html"))
+    answer = get(place, path.removesuffix(".html") + ("?q=states" if path == "/docs/search.html" else ""))
     assert answer.status == 200 and answer.header("content-type") == "text/html; charset=utf-8"
     assert b"%%" not in answer.body and b"<nav" in answer.body
 
 
 def links_of(answer: Answer) -> set[str]:
     return set(re.findall(r'(?:href|src|action)="(/[^"#?]*)', answer.body.decode()))
+
+
+@pytest.mark.parametrize("which", ["place", "prefixed"])
+def test_no_link_is_dead_and_all_stand_below_the_prefix(which: str, request: pytest.FixtureRequest) -> None:
+    place, prefix = request.getfixturevalue(which), "/custody" if which == "prefixed" else ""
+    seen, waiting = set[str](), {f"{prefix}/docs"}
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        answer = get(place, path)
+        assert answer.status == 200, path
+        if answer.header("content-type").startswith("text/html"):
+            page = answer.body.decode()
+            assert len(ids := re.findall(r' id="([^"]+)"', page)) == len(set(ids)), path
+            assert all(link.startswith(f"{prefix}/") for link in links_of(answer)), path
+            waiting |= links_of(answer) - seen
+    assert len(seen) > 20
 
 
 def test_nothing_inline_is_run_and_nothing_comes_from_elsewhere(place: Place) -> None:
@@ -110,6 +127,50 @@ def test_page_that_there_is_not_says_so_and_searches(place: Place, path: str) ->
     assert b"passwd" not in answer.body and b"<script>alert" not in answer.body
     if answer.status == 404:
         assert b'role="search"' in answer.body
+
+
+def entries(answer: Answer) -> list[str]:
+    return re.findall(r'<li><a href="([^"]+)">', answer.body.decode().partition('id="main"')[2].partition("</main>")[0])
+
+
+def test_search_finds_pages_and_codes_without_a_script(place: Place) -> None:
+    assert entries(get(place, "/docs/search?q=ListUserKubeConfigStates"))[0] == "/docs/api/ListUserKubeConfigStates"
+    assert "/docs/errors#InvalidApi.NotFound" in entries(get(place, "/docs/search?q=no+operation+path&in=errors"))
+    assert entries(get(place, "/docs/search?q=xyzzy")) == []
+    assert entries(get(place, "/docs/search")) == []
+
+
+def test_search_among_errors_answers_codes_alone(place: Place) -> None:
+    found = entries(get(place, "/docs/search?in=errors&q=signature"))
+    assert len(found) > 3 and all(link.startswith("/docs/errors#") for link in found)
+
+
+def test_search_for_a_request_id_says_how_to_ask(prefixed: Place) -> None:
+    answer = get(prefixed, "/custody/docs/search?q=e78a2e2d-6e2d-4f0e-9a63-94db1f8a5f11")
+    link = "/custody/explorer#operation=DescribeRequestError&amp;RequestId=E78A2E2D-6E2D-4F0E-9A63-94DB1F8A5F11"
+    assert link.encode() in answer.body
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "q=%22%20autofocus%20onfocus=alert(1)%20x=%22",
+        "q=%27%3E%3Cimg+src=x+onerror=alert(1)%3E",
+        "q=%ff%fe%00%0d%0aX-Evil:1",
+        "q=%%25PREFIX%%25&q=%25%25RESULTS%25%25",
+        "q=" + "a" * 5000,
+        "&".join(f"a{number}=1" for number in range(19)) + "&q=\u751f".encode().decode("latin-1"),
+        "&".join("q=x" for _ in range(500)),
+        "q=" + "(" * 300,
+    ],
+)
+def test_hostile_words_are_shown_as_words(place: Place, query: str) -> None:
+    answer = get(place, "/docs/search?" + "".join(letter if letter.isascii() else "%C3" for letter in query))
+    assert answer.status == 200 and len(answer.body) < 30_000
+    for bad in (b"<script>alert", b"<img", b' onfocus=alert(1) x="', b"x-evil: "):
+        assert bad not in answer.body
+    assert answer.body.count(b"<h1>") == 1
 
 
 def test_pages_under_a_prefix_leave_the_root_to_the_api(prefixed: Place) -> None:

@@ -162,6 +162,7 @@ class IssueCredentialOutput(Shape):
     fingerprint: Annotated[str, Member("Lower-case hex SHA-256 of the DER certificate.", ours=True)]
 
 
+_MINUTES = ("cs:KubeConfigDurationMinutes",)
 _DISCLOSES = frozenset({Effect.ISSUES, Effect.DISCLOSES_KEY})
 _ISSUING_ERRORS = (ClusterNotFound, ClusterStateForbids, TooManyCredentials)
 
@@ -180,6 +181,7 @@ DESCRIBE_CLUSTER_USER_KUBECONFIG = Operation(
     input=UserKubeconfigInput,
     output=KubeconfigOutput,
     errors=_ISSUING_ERRORS,
+    condition_keys=_MINUTES,
 )
 
 DESCRIBE_CLUSTER_V2_USER_KUBECONFIG = Operation(
@@ -196,6 +198,7 @@ DESCRIBE_CLUSTER_V2_USER_KUBECONFIG = Operation(
     output=BareKubeconfigOutput,
     errors=_ISSUING_ERRORS,
     deprecated=True,
+    condition_keys=_MINUTES,
 )
 
 DESCRIBE_SUBACCOUNT_USER_CONFIG = Operation(
@@ -213,6 +216,7 @@ DESCRIBE_SUBACCOUNT_USER_CONFIG = Operation(
     errors=(*_ISSUING_ERRORS, UserNotFound, BeyondDelegation),
     account_only=True,
     delegation_needs=(DISCLOSE_OTHERS_KEY,),
+    condition_keys=_MINUTES,
 )
 
 UPDATE_USER_CONFIG_EXPIRE = Operation(
@@ -230,6 +234,7 @@ UPDATE_USER_CONFIG_EXPIRE = Operation(
     output=None,
     errors=(ClusterNotFound, UserNotFound, BodyMalformed, BeyondDelegation),
     account_only=True,
+    condition_keys=_MINUTES,
 )
 
 REVOKE_KUBECONFIG = Operation(
@@ -247,6 +252,7 @@ REVOKE_KUBECONFIG = Operation(
     input=ClusterInput,
     output=None,
     errors=(ClusterNotFound, ClusterStateForbids),
+    condition_keys=_MINUTES,
 )
 
 CLEAN_CLUSTER_USER_PERMISSIONS = Operation(
@@ -281,6 +287,7 @@ ISSUE_CREDENTIAL = Operation(
     output=IssueCredentialOutput,
     errors=(*_ISSUING_ERRORS, BodyMalformed, CertificateRequestRefused),
     ours=True,
+    condition_keys=_MINUTES,
 )
 
 KUBECONFIG_OPERATIONS = (

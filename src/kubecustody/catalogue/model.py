@@ -54,6 +54,8 @@ class Operation:
     that are never in ours, since nothing here knows them. account_only: refused to every user and role but a
     delegated administrator, who needs an Allow that names the action and each of delegation_needs. undocumented: the
     provider has it, but neither its pages nor its SDKs. errors: what it can raise beyond what every operation can.
+    condition_keys: those that a policy on this operation can ask beyond the ones of every request. associated: actions
+    that the caller needs as well. changes: its history; `docs.generate` demands an entry where its shape changed.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Operation:
     delegation_needs: tuple[str, ...] = ()
     undocumented: bool = False
     deprecated: bool = False
+    condition_keys: tuple[str, ...] = ()
+    associated: tuple[str, ...] = ()
     folded_actions: frozenset[str] = field(init=False)
     names_cluster: bool = field(init=False)
     answers_request_id: bool = field(init=False)

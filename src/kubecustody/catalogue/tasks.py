@@ -89,6 +89,7 @@ CLEAN_USER_PERMISSIONS = Operation(
     input=CleanUserPermissionsInput,
     output=CleanUserPermissionsOutput,
     errors=(ClusterNotFound, UserNotFound, AuditNotReadable, CleanForbidden),
+    associated=("cs:CleanClusterUserPermissions",),
 )
 
 

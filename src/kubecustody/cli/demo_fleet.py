@@ -1,9 +1,10 @@
 """The demo's fleet: a CA for each cluster, certificates for several people, imported as an operator would."""
 
 import asyncio
+import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from kubecustody.catalogue.policies import FULL_ACCESS, READ_ONLY_ACCESS
@@ -21,6 +22,7 @@ from kubecustody.custody.removals import Selection, attest_removal
 from kubecustody.custody.signers import import_signer
 from kubecustody.kubeconfig.candidates import read_candidates
 from kubecustody.pki.issuing import DAY_SECONDS, PemPair, make_ca, make_client_certificate
+from kubecustody.pki.sealing import RandomBytes
 from kubecustody.settings import Settings
 
 REGION = "local"
@@ -81,47 +83,59 @@ class DemoFleet:
         }
 
 
-def make_fleet(settings: Settings) -> DemoFleet:
+def make_fleet(
+    settings: Settings, clock: Callable[[], float] = time.time, random_bytes: RandomBytes = os.urandom
+) -> DemoFleet:
     """Make an installation in the data folder of these settings and fill it."""
-    account_key = initialise(settings, all_hosts(()), account_name="demo", account_id=None, region_id=REGION)
-    return asyncio.run(_fill(settings, account_key))
+    account_key = initialise(
+        settings,
+        all_hosts(()),
+        account_name="demo",
+        account_id=None,
+        region_id=REGION,
+        clock=clock,
+        random_bytes=random_bytes,
+    )
+    return asyncio.run(_fill(settings, account_key, clock, random_bytes))
 
 
-async def _fill(settings: Settings, account_key: NewAccessKey) -> DemoFleet:
-    store, custody = await open_custody(settings)
+async def _fill(
+    settings: Settings, account_key: NewAccessKey, clock: Callable[[], float], random_bytes: RandomBytes
+) -> DemoFleet:
+    store, custody = await open_custody(settings, random_bytes=random_bytes)
     try:
-        return await _Filling(custody, account_key.uid, settings.data_dir / "files").fill(account_key)
+        return await _Filling(custody, account_key.uid, clock).fill(account_key)
     finally:
         store.close()
 
 
 class _Filling:
-    def __init__(self, custody: Custody, account_id: str, folder: Path) -> None:
+    def __init__(self, custody: Custody, account_id: str, clock: Callable[[], float]) -> None:
         self._custody = custody
         self._account = account_id
-        self._folder = folder
-        self._start = int(time.time())
+        self._clock = clock
+        self._start = int(clock())
         self._author = Author(actor(), reason="demo")
 
     async def fill(self, account_key: NewAccessKey) -> DemoFleet:
         uids = {name: await self._add_user(name) for name in _USERS}
         fleet = DemoFleet(self._account, REGION, {"account": account_key}, uids, {}, self._start + FLIPS_AFTER_SECONDS)
         for name in ("admin", "reader", "nobody"):
-            fleet.keys[name] = await add_access_key(self._custody, self._account, self._author, time.time(), name)
+            fleet.keys[name] = await add_access_key(self._custody, self._account, self._author, self._clock(), name)
         for name, policy in _POLICIES.items():
             await set_attachment(
-                self._custody, self._account, self._author, time.time(), policy, attached=True, user=name
+                self._custody, self._account, self._author, self._clock(), policy, attached=True, user=name
             )
         for name in _CLUSTERS:
             await self._add_cluster(fleet, name)
         for wanted in _CERTIFICATES:
             await self._import(fleet, wanted)
-        await delete_principal(self._custody, self._account, self._author, time.time(), "carol")
+        await delete_principal(self._custody, self._account, self._author, self._clock(), "carol")
         return fleet
 
     async def _add_user(self, name: str) -> str:
         return await add_principal(
-            self._custody, self._account, self._author, time.time(), kind=PrincipalKind.USER, name=name
+            self._custody, self._account, self._author, self._clock(), kind=PrincipalKind.USER, name=name
         )
 
     async def _add_cluster(self, fleet: DemoFleet, name: str) -> None:
@@ -130,9 +144,9 @@ class _Filling:
         fields = ClusterFields(
             name=name, client_ca=authority.certificate, public_endpoint=f"https://{name}.example.com:6443"
         )
-        fleet.clusters[name] = await add_cluster(self._custody, self._account, self._author, time.time(), fields)
+        fleet.clusters[name] = await add_cluster(self._custody, self._account, self._author, self._clock(), fields)
         if name == _CLUSTERS[0]:
-            await import_signer(self._custody, self._account, self._author, time.time(), name, authority)
+            await import_signer(self._custody, self._account, self._author, self._clock(), name, authority)
 
     async def _import(self, fleet: DemoFleet, wanted: Certificate) -> None:
         authority = fleet.authorities[wanted.cluster]
@@ -145,7 +159,7 @@ class _Filling:
             self._custody,
             self._account,
             self._author,
-            time.time(),
+            self._clock(),
             read_candidates(pair.certificate, name),
             which_cluster=wanted.cluster,
             holder=wanted.who if wanted.foreign_ca else None,
@@ -155,7 +169,7 @@ class _Filling:
                 self._custody,
                 self._account,
                 Author(actor(), reason="bindings deleted by hand, ticket 4711"),
-                time.time(),
+                self._clock(),
                 which_cluster=wanted.cluster,
                 selection=Selection(fingerprint=rows[0].fingerprint),
             )

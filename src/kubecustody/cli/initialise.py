@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ from kubecustody.custody.changes import Author
 from kubecustody.custody.installation import add_account, create_installation, open_custody, record_installation
 from kubecustody.custody.principals import NewAccessKey, add_access_key
 from kubecustody.custody.transport import make_transport
-from kubecustody.pki.sealing import RING_VARIABLE, KeyRing, Sealer, write_key_ring
+from kubecustody.pki.sealing import RING_VARIABLE, KeyRing, RandomBytes, Sealer, write_key_ring
 from kubecustody.pki.tls import HostUnusable, parse_hosts
 from kubecustody.settings import Settings
 from kubecustody.store.nonces import NonceTable
@@ -81,7 +82,14 @@ def _machine_name() -> list[str]:
 
 
 def initialise(
-    settings: Settings, hosts: list[str], *, account_name: str, account_id: str | None, region_id: str
+    settings: Settings,
+    hosts: list[str],
+    *,
+    account_name: str,
+    account_id: str | None,
+    region_id: str,
+    clock: Callable[[], float] = time.time,
+    random_bytes: RandomBytes = os.urandom,
 ) -> NewAccessKey:
     """Make everything, or leave nothing behind; the account's first access key."""
     if RING_VARIABLE in os.environ:
@@ -102,8 +110,9 @@ def initialise(
         write_key_ring(settings.key_ring_file, ring)
         # As of time 0: nothing can have been signed for an installation that is only being made.
         NonceTable.open(settings.nonces_file, now=0, slots=settings.nonce_slots).close()
-        installation_id = create_installation(settings, ring, time.time(), os.urandom)
-        return asyncio.run(_fill(settings, Sealer(ring, installation_id), hosts, account_name, account_id, region_id))
+        installation_id = create_installation(settings, ring, clock(), random_bytes)
+        sealer = Sealer(ring, installation_id)
+        return asyncio.run(_fill(settings, sealer, hosts, account_name, account_id, region_id, clock(), random_bytes))
     except BaseException:
         _take_back(files, folders)
         raise
@@ -143,19 +152,26 @@ def _make_folders(folder: Path) -> list[Path]:
 
 
 async def _fill(
-    settings: Settings, sealer: Sealer, hosts: list[str], name: str, account_id: str | None, region_id: str
+    settings: Settings,
+    sealer: Sealer,
+    hosts: list[str],
+    name: str,
+    account_id: str | None,
+    region_id: str,
+    now: float,
+    random_bytes: RandomBytes,
 ) -> NewAccessKey:
     store = SQLiteStore(settings.store_file)
     try:
-        await record_installation(store, sealer, time.time())
+        await record_installation(store, sealer, now)
     finally:
         store.close()
-    store, custody = await open_custody(settings)
+    store, custody = await open_custody(settings, random_bytes=random_bytes)
     try:
         author = Author(actor(), reason="kubecustody init")
-        account = await add_account(custody, author, time.time(), name=name, region_id=region_id, account_id=account_id)
-        await make_transport(custody, settings, hosts, time.time())
-        return await add_access_key(custody, account, author, time.time(), account)
+        account = await add_account(custody, author, now, name=name, region_id=region_id, account_id=account_id)
+        await make_transport(custody, settings, hosts, now)
+        return await add_access_key(custody, account, author, now, account)
     finally:
         store.close()
 

@@ -7,6 +7,7 @@ them for good.
 """
 
 import hashlib
+import html
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -18,7 +19,9 @@ ROOTS = ("/docs", "/explorer", "/openapi.json", "/static")
 MARK_NAVIGATION = b"%%NAVIGATION%%"
 MARK_PREFIX = b"%%PREFIX%%"
 MARK_STATIC = b"%%STATIC%%"
-NOT_FOUND = "not-found.html"
+MARK_WORDS = b"%%WORDS%%"
+MARK_RESULTS = b"%%RESULTS%%"
+SEARCH = "docs/search"
 
 _HERE = Path(__file__).parent
 SITE, STATIC = _HERE / "site", _HERE / "static"
@@ -82,6 +85,8 @@ class Pages:
         name = path.removeprefix(self._prefix).removeprefix("/")
         if name.startswith("static/"):
             return known.answer_static(name.removeprefix("static/"))
+        if name == SEARCH:
+            return known.answer_search(query_string)
         if name not in known.pages:
             return known.answer_absent(name)
         return known.answer_page(name, dict(headers).get(b"if-none-match", b""))
@@ -111,6 +116,17 @@ class _Known:
             return PageAnswer(304, headers, b"")
         return PageAnswer(200, [*headers, *_content(path, body)], body)
 
+    def answer_search(self, query_string: bytes) -> PageAnswer:
+        """The page of the search, with what was found."""
+        from kubecustody.pages.searching import read_words, render_results
+
+        words, errors_only = read_words(query_string)
+        found = render_results(SITE / "search-index.json", words, self._prefix, errors_only=errors_only)
+        path = SITE / f"{SEARCH}.html"
+        body = self._fill(path.read_bytes(), SEARCH).replace(MARK_RESULTS, found.encode())
+        body = body.replace(MARK_WORDS, html.escape(words).encode())
+        return PageAnswer(200, [*_EVERY, (b"cache-control", b"no-store"), *_content(path, body)], body)
+
     def answer_static(self, name: str) -> PageAnswer:
         """A static file. Under an address of the past it is the present one, which nobody is to keep."""
         tag, _, name = name.partition("/")
@@ -127,7 +143,7 @@ class _Known:
         if found is not None:
             place = f"{self._prefix}/{found}".encode()
             return PageAnswer(308, [*_EVERY, (b"location", place), (b"content-length", b"0")], b"")
-        path = SITE / NOT_FOUND
+        path = SITE / "not-found.html"
         body = self._fill(path.read_bytes(), "")
         return PageAnswer(404, [*_EVERY, (b"cache-control", b"no-store"), *_content(path, body)], body)
 
