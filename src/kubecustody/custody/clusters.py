@@ -95,7 +95,7 @@ async def record_cluster(
     account = await find_account(unit.tx, unit.account_id)
     if await stored.was_purged(unit.tx, unit.account_id, new_id):
         raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
-    seq = unit.counters.last_cluster_seq + 1
+    seq = unit.take_cluster_number()
     region_id = account.region_id if account else ""
     details = _details(ClusterDetails(region_id, unit.at), fields)
     told_state = fields.told_state or ClusterState.RUNNING

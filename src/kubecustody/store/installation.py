@@ -47,7 +47,6 @@ class Counters(NamedTuple):
     last_seal_hash: bytes
     last_cluster_seq: int
     last_credential_no: int
-    cluster_count: int
     iam_version: int
 
 
@@ -64,8 +63,7 @@ _ADD_ACCOUNT = statement("add_account")
 _LIST_ACCOUNTS = statement("list_accounts")
 _FIND_ACCOUNT = statement("find_account")
 _LOCK_ACCOUNT = statement("lock_account")
-_RAISE_IAM_VERSION = statement("raise_iam_version")
-_FINISH_CHANGE = statement("finish_change")
+_FINISH_CHANGES = statement("finish_changes")
 _ADD_EVENT = statement("add_event")
 _ADD_EVENT_SEAL = statement("add_event_seal")
 
@@ -143,16 +141,15 @@ async def lock_account(tx: Transaction, account_id: str) -> Counters | None:
     return Counters._make(row) if row is not None else None
 
 
-async def raise_iam_version(tx: Transaction, account_id: str) -> None:
-    """Say that principals, keys, groups or policies changed."""
-    await tx.execute(_RAISE_IAM_VERSION, account_id)
-
-
-async def add_sealed_events(tx: Transaction, events: Sequence[Event], seal_hash: bytes, credentials: int) -> None:
-    """Append the events of one transaction, at least one, numbered on from the last, with their seal, and say that the
-    account's data changed. credentials: how many were recorded in it.
+async def add_sealed_events(
+    tx: Transaction, account_id: str, events: Sequence[Event], seal_hash: bytes, counters: Counters
+) -> None:
+    """Append the events of one transaction, at least one, numbered on from the last, with their seal, and say where the
+    account's numbers stand after it and that its data changed.
     """
     await tx.execute_many(_ADD_EVENT, events)
-    first, last = events[0], events[-1]
-    await tx.execute(_ADD_EVENT_SEAL, last.account_id, last.event_no, first.event_no, seal_hash)
-    await tx.execute(_FINISH_CHANGE, last.account_id, last.event_no, seal_hash, credentials)
+    first_event_no, last_event_no = events[0].event_no, events[-1].event_no
+    await tx.execute(_ADD_EVENT_SEAL, account_id, last_event_no, first_event_no, seal_hash)
+    await tx.execute(
+        _FINISH_CHANGES, account_id, last_event_no, seal_hash, counters.last_credential_no, counters.iam_version
+    )

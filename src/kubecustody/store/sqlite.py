@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from kubecustody.store.errors import StoreUnusable, is_busy, translate
 from kubecustody.store.statements import Statement
-from kubecustody.store.transactions import Row, Transaction, Value
+from kubecustody.store.transactions import Row, Shared, Transaction, Value
 
 T = TypeVar("T")
 
@@ -34,10 +34,11 @@ _READ_PAUSE_SECONDS = 0.005
 class SQLiteTransaction:
     """Statements on one connection. Every call completes before it returns."""
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "shared")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self.shared: dict[str, Shared] = {}
 
     async def fetch_one(self, statement: Statement, *arguments: Value) -> Row | None:
         """The first row, or None."""
@@ -66,6 +67,12 @@ class SQLiteTransaction:
             self._connection.executemany(statement.sqlite, rows)
         except sqlite3.Error as error:
             raise translate(error) from error
+
+    def go_back(self, marks: dict[str, Any]) -> None:
+        """Have what is shared stand as at these marks; what is not among them was not there yet."""
+        self.shared = {key: shared for key, shared in self.shared.items() if key in marks}
+        for key, shared in self.shared.items():
+            shared.go_back(marks[key])
 
 
 @dataclass(slots=True)
@@ -191,7 +198,9 @@ class SQLiteStore:
 
 
 def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
-    """Run every job in a savepoint of one transaction, so that one that fails takes nothing of the others along."""
+    """Run every job in a savepoint of one transaction, so that one that fails takes nothing of the others along; what
+    they share is finished once.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
         transaction = SQLiteTransaction(connection)
@@ -200,6 +209,7 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
                 continue
             if len(batch) > 1:
                 connection.execute("SAVEPOINT job")
+                marks = {key: shared.mark() for key, shared in transaction.shared.items()}
             try:
                 job.result = _drive(cast("Coroutine[Any, Any, Any]", job.work(transaction)))
             except BaseException as error:
@@ -208,8 +218,11 @@ def _run_batch(connection: sqlite3.Connection, batch: list[_Job]) -> None:
                 if len(batch) == 1 or not connection.in_transaction:
                     raise
                 connection.execute("ROLLBACK TO job")
+                transaction.go_back(marks)
             if len(batch) > 1:
                 connection.execute("RELEASE job")
+        for shared in transaction.shared.values():
+            _drive(shared.finish())
         connection.execute("COMMIT")
         if any(job.work is None for job in batch):
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

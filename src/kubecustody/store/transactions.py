@@ -14,8 +14,26 @@ Row = tuple[Any, ...]
 Value = str | int | bytes | None
 
 
+class Shared(Protocol):
+    """What the units of work that share a transaction have in common."""
+
+    def mark(self) -> Any:
+        """Where it stands, for `go_back`."""
+
+    def go_back(self, mark: Any) -> None:
+        """Forget what came after the mark: the unit of work that brought it failed."""
+
+    async def finish(self) -> None:
+        """Write what is left to write, before the commit."""
+
+
 class Transaction(Protocol):
-    """One snapshot of the store (a read), or one change of it that happens as a whole or not at all."""
+    """One snapshot of the store (a read), or one change of it that happens as a whole or not at all.
+
+    shared: by a key of those who share it.
+    """
+
+    shared: dict[str, Shared]
 
     async def fetch_one(self, statement: Statement, *arguments: Value) -> Row | None:
         """The first row, or None."""

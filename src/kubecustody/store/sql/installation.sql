@@ -40,14 +40,11 @@ SELECT account_id, name, region_id, created_at, cluster_count FROM accounts WHER
 
 -- name: lock_account(account_id)
 UPDATE accounts SET last_event_no = last_event_no WHERE account_id = :account_id
-RETURNING last_event_no, last_seal_hash, last_cluster_seq, last_credential_no, cluster_count, iam_version;
+RETURNING last_event_no, last_seal_hash, last_cluster_seq, last_credential_no, iam_version;
 
--- name: raise_iam_version(account_id)
-UPDATE accounts SET iam_version = iam_version + 1 WHERE account_id = :account_id;
-
--- name: finish_change(account_id, last_event_no, last_seal_hash, credentials)
+-- name: finish_changes(account_id, last_event_no, last_seal_hash, last_credential_no, iam_version)
 UPDATE accounts SET last_event_no = :last_event_no, last_seal_hash = :last_seal_hash,
-    last_credential_no = last_credential_no + :credentials, data_version = data_version + 1
+    last_credential_no = :last_credential_no, iam_version = :iam_version, data_version = data_version + 1
 WHERE account_id = :account_id;
 
 -- name: add_event(account_id, event_no, recorded_at_ms, occurred_at, kind, actor, request_id, uid, cluster_seq, subject, reason, details)
