@@ -27,6 +27,7 @@ NOT_OF_ONE_ACCOUNT = {
     "list_installation_secrets": "a new master key seals the installation's secrets too",
     "take_lease": "leases are of workers, which serve every account",
     "drop_lease": "leases are of workers, which serve every account",
+    "end_quarantine": "the installation is one for all accounts",
     "list_accounts": "whoever runs the machine sees which accounts there are",
 }
 
@@ -201,6 +202,15 @@ READ_A_WHOLE_ACCOUNT = {
     "list_groups": "it is the list",
     "list_policies": "it is the list; an account has few policies and attachments",
     "list_sealed_signer_keys": "of all clusters, for a change of the master key",
+    "count_live": "a restore is accepted once",
+    "find_last_event_before": "a restore is accepted once",
+    "find_last_cluster": "the end of a key, and that is all that is read",
+    "find_last_purged_cluster": "of few, and only doctor asks",
+    "find_last_credential": "the end of a key, and that is all that is read",
+    "list_newest_event_times": "the end of a key, and that is all that is read",
+    "list_every_cluster": "doctor looks at all of them",
+    "list_every_node": "doctor looks at all of them",
+    "drop_nodes": "doctor makes them anew",
     "count_attachments_of_policy": "an account has few attachments, and only commands count them",
 }
 

@@ -33,12 +33,13 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @wraps(command)
     def with_endpoint(*, url: str | None, key_file: Path | None, ca: Path | None, **options: Any) -> Any:
-        return command(endpoint=_endpoint(url, key_file, ca), **options)
+        return command(endpoint=find_endpoint(url, key_file, ca), **options)
 
     return with_endpoint
 
 
-def _endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:
+def find_endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:
+    """Where the API is and as whom to call it, from what was said and the environment. Raises OperatorError."""
     from_file = _read_key_file(key_file) if key_file else {}
     if key_file and ID_VARIABLE not in from_file:
         raise OperatorError(f"{key_file} has no line {ID_VARIABLE}=...; is it a file that `init` or `keys add` wrote?")

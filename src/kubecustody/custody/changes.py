@@ -120,6 +120,10 @@ class Change:
         self._credentials += 1
         return self.counters.last_credential_no + self._credentials
 
+    def pass_credential_number(self, number: int) -> None:
+        """Say that this number is given already, so that neither it nor a smaller one is given again."""
+        self._credentials = max(self._credentials, number - self.counters.last_credential_no)
+
     def take_cluster_number(self) -> int:
         """The number (seq) for the next cluster that this change records."""
         self._clusters += 1

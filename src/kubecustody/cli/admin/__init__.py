@@ -7,6 +7,7 @@ import click
 from kubecustody.cli.admin.accounts import accounts_group, rotate_master_key_command
 from kubecustody.cli.admin.clusters import clusters_group
 from kubecustody.cli.admin.credentials import credentials_group, removals_group
+from kubecustody.cli.admin.doctor import doctor_command
 from kubecustody.cli.admin.people import groups_group, keys_group, roles_group, users_group
 from kubecustody.cli.admin.policies import policies_group
 from kubecustody.cli.admin.recovery import backup_command, migrate_command, restore_command, verify_backup_command
@@ -37,5 +38,6 @@ for command in (
     backup_command,
     verify_backup_command,
     restore_command,
+    doctor_command,
 ):
     admin_group.add_command(command)
