@@ -1,9 +1,12 @@
 """A backup is the store as it was at its moment, and what comes back from one is not trusted until somebody looked."""
 
 import contextlib
+import os
 import shutil
+import signal
 import sqlite3
 import stat
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -14,13 +17,14 @@ import pytest
 from homes import CLEAN_ONE, EXPIRE, FULL, GET, REVOKE, STATES, Home, served_home
 from wire import NO_ADDRESS_LIMIT, exchange, sign, write_request
 
-from cli.commands import run
+from cli.commands import Done, run
 from custody.books import ask, check_books, contents
-from installations import Installation, RunningServer, make_installation, serving
+from installations import PROGRAM, Installation, RunningServer, make_installation, serving
 from kubecustody.pki.sealing import KeyRing
 from kubecustody.settings import load_settings
 
 PASSPHRASE = "correct horse battery"
+SIGNALS = ((signal.SIGTERM, 143),)
 WHY = ("--reason", "the disk died")
 
 
@@ -322,3 +326,64 @@ def test_failed_backup_leaves_nothing(home: Home, tmp_path: Path) -> None:
     )  # fmt: skip
     assert "damaged" in told or "malformed" in told
     assert list(folder.iterdir()) == []
+
+
+def stopped(installation: Installation, number: signal.Signals, folder: Path, *words: str | Path) -> Done:
+    """How a command ended that got a signal in the middle: while its scratch folder stands in `folder`."""
+    process = subprocess.Popen(
+        [*PROGRAM, "admin", *map(str, words)],
+        env={**os.environ, **installation.environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        while process.poll() is None and not any(folder.glob(".kubecustody-*/*")):
+            time.sleep(0.005)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert "Traceback" not in err, err
+    return Done(process.returncode, out, err)
+
+
+def test_a_stop_in_the_middle_leaves_nothing(home: Home, tmp_path: Path) -> None:
+    home.server.stop()
+    with contextlib.closing(sqlite3.connect(home.path)) as connection:
+        connection.execute("CREATE TABLE padding (content BLOB)")
+        connection.executemany("INSERT INTO padding VALUES (randomblob(1000000))", [()] * 200)
+        connection.commit()
+    identity = pyrage.x25519.Identity.generate()
+    key, folder, file = tmp_path / "backup.key", tmp_path / "backups", tmp_path / "backups" / "one.age"
+    key.write_text(str(identity))
+    folder.mkdir()
+    backup = ("backup", file, "--recipient", str(identity.to_public()))
+    for number, code in SIGNALS:
+        ended = stopped(home.installation, number, folder, *backup)
+        assert (ended.code, ended.out) == (code, "") and list(folder.iterdir()) == []
+    done(home.installation, *backup)
+
+    place = elsewhere(home, tmp_path / "other")
+    data = place.settings.data_dir
+    for number, code in SIGNALS:
+        ended = stopped(place, number, data, "restore", file, "--identity", key)
+        assert (ended.code, ended.out) == (code, "") and list(data.iterdir()) == []
+    done(place, "restore", file, "--identity", key)
+    check_books(place.settings.store_file)
+
+
+def test_of_two_restores_at_once_one_stands(home: Home, tmp_path: Path, secret: Path) -> None:
+    file = tmp_path / "backup.age"
+    done(home.installation, "backup", file, "--passphrase-file", secret)
+    place = elsewhere(home, tmp_path / "other")
+    words = [*PROGRAM, "admin", "restore", str(file), "--passphrase-file", str(secret)]
+    both = [
+        subprocess.Popen(words, env={**os.environ, **place.environment}, stderr=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    errors = [process.communicate(timeout=60)[1] for process in both]
+    assert sorted(process.returncode for process in both) == [0, 2]
+    assert "nothing was changed" in "".join(errors) or "never replaces a store" in "".join(errors)
+    ((epoch,),) = ask(place.settings.store_file, "SELECT epoch FROM installation")
+    assert epoch == ask(home.path, "SELECT epoch FROM installation")[0][0] + 1

@@ -10,6 +10,7 @@ import click
 
 from kubecustody.cli.machine import Machine, actor, pass_machine
 from kubecustody.cli.output import note, output_option, print_rows, say, time_or_none, to_json
+from kubecustody.cli.stopping import stopped_tidily
 from kubecustody.core.errors import OperatorError
 from kubecustody.custody.backups import (
     Backup,
@@ -62,7 +63,8 @@ def backup_command(machine: Machine, file: Path, recipients: tuple[str, ...], pa
     """
     settings = machine.settings
     check_private(settings.store_file)
-    size = make_backup(settings, Recipients(recipients, _passphrase(passphrase_file)), file, time.time())
+    with stopped_tidily():
+        size = make_backup(settings, Recipients(recipients, _passphrase(passphrase_file)), file, time.time())
     say(f"Wrote {file} ({size:,} bytes). The key ring {settings.key_ring_file} is not in it.")
 
 
@@ -79,7 +81,8 @@ def verify_backup_command(
 
     Exit codes: 0 it could be restored here, 1 it is whole and the key ring at hand does not open it, 2 it is not whole.
     """
-    backup = verify_backup(file, _opener(identity, passphrase_file), _ring_at_hand(machine.settings))
+    with stopped_tidily():
+        backup = verify_backup(file, _opener(identity, passphrase_file), _ring_at_hand(machine.settings))
     if output == "json":
         print(to_json(_told(backup)))
     else:
@@ -155,7 +158,8 @@ def restore_command(
         raise OperatorError("Say which backup to restore: `restore FILE`; or --accept what was restored.")
     settings = machine.settings
     ring = load_key_ring(settings.key_ring_file, os.environ.get("KUBECUSTODY_KEY_RING"))
-    facts = restore_backup(settings, file, _opener(identity, passphrase_file), ring, time.time())
+    with stopped_tidily():
+        facts = restore_backup(settings, file, _opener(identity, passphrase_file), ring, time.time())
     say(f"Restored {settings.store_file} as it was at {time_or_none(facts.backup_made_at)}, in quarantine.")
     say("Next: `kubecustody serve`, and `kubecustody admin restore --accept --reason WHY` once you saw what it lists.")
     if settings.tls == "on" and not settings.tls_certificate_file.is_file():
