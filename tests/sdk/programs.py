@@ -113,9 +113,9 @@ def run(command: list[str], folder: Path, environment: Mapping[str, str] = os.en
 # --- Node
 
 
-def node_packages() -> Path:
-    """The folder in which the packages of node/package-lock.json are installed."""
-    files = [HERE / "node" / name for name in ("package.json", "package-lock.json", ".npmrc")]
+def node_packages(project: Path = HERE / "node") -> Path:
+    """The folder in which the packages of a project's package-lock.json are installed."""
+    files = [project / name for name in ("package.json", "package-lock.json", ".npmrc")]
     digest = sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubecustody" / "sdk"
     ready = cache / digest

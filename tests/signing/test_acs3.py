@@ -456,6 +456,13 @@ def test_path_that_yarl_respelled_still_verifies() -> None:
     on_the_wire(signed(path=path), path=respelled.encode())
 
 
+def test_path_that_node_respelled_still_verifies() -> None:
+    """The provider's Node SDK signs what encodeURIComponent makes, with its `*` escaped, and sends `'` as `%27`."""
+    signed_path = "/clusters/" + quote("o'h!(no)*", safe="!'()")
+
+    on_the_wire(signed(path=signed_path), path=signed_path.replace("'", "%27").encode())
+
+
 def test_query_that_yarl_respelled_still_verifies() -> None:
     outgoing = signed(query=[("name", "a:b@c!d(e)*f g/h?i~ü")])
     respelled = URL(f"https://cs.example{outgoing.target}").raw_query_string

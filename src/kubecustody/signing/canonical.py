@@ -1,6 +1,6 @@
 """The canonical spellings of a path and a query that clients of the provider sign.
 
-Two spellings of one thing decode to the same segments and parameters, so that trying several
+The spellings of one thing decode to the same segments and parameters, so that trying several
 never lets a signature speak for another request.
 """
 
@@ -22,15 +22,21 @@ def escape(text: bytes) -> bytes:
 
 
 def canonical_paths(raw_path: bytes) -> tuple[bytes, ...]:
-    """One or two spellings: the path as received, then each segment decoded and escaped anew.
+    """One to three spellings: the path as received, then each segment decoded and escaped anew, and the same with
+    `!'()` left as they are.
 
-    The second is for clients such as yarl, which un-escape characters after signing.
+    The second is for clients such as yarl, which un-escape characters after signing. The third is for the provider's
+    Node SDK: it signs what JavaScript's encodeURIComponent makes, and sends the `'` of it escaped.
     """
     path = raw_path or b"/"
     if _PLAIN_PATH.fullmatch(path):
         return (path,)
-    escaped = b"/".join(escape(unquote_to_bytes(segment)) for segment in path.split(b"/"))
-    return (path,) if escaped == path else (path, escaped)
+    segments = [unquote_to_bytes(segment) for segment in path.split(b"/")]
+    escaped, javascript = (
+        b"/".join(quote_from_bytes(segment, safe=safe).encode("ascii") for segment in segments)
+        for safe in ("~", "~!'()")
+    )
+    return tuple(dict.fromkeys((path, escaped, javascript)))
 
 
 def canonical_queries(query_string: bytes) -> tuple[bytes, ...]:

@@ -57,12 +57,16 @@ export function decodeQuery(query) {
     });
 }
 
+const unescapeOne = (_, digits) => String.fromCharCode(Number.parseInt(digits, 16));
 const escapedPath = (path) => path.split("/").map((segment) => escape(unescapeBytes(segment))).join("/");
 const asText = (bytes) => new TextDecoder().decode(bytes);
 const unique = (spellings) => spellings.filter((one, at) => spellings.findIndex((other) => other.text === one.text) === at);
 
 /** The spellings of path and query that the server takes, the usual one first. */
-const pathSpellings = (path) => unique([{ text: path || "/" }, { text: escapedPath(path || "/") }]);
+const pathSpellings = (path) => {
+  const escaped = escapedPath(path || "/");
+  return unique([path || "/", escaped, escaped.replace(/%(21|27|28|29)/g, unescapeOne)].map((text) => ({ text })));
+};
 const querySpellings = (query) => {
   const pairs = decodeQuery(query);
   return unique([{ text: canonicalQuery(pairs) }, { text: canonicalQuery(pairs, { bare: true }) }]);

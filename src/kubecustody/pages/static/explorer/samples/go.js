@@ -114,7 +114,7 @@ function rawCall(sample) {
   const fields = [];
   if (query.length) fields.push(`Query: map[string]*string{${query.map(([name, value]) => `${text(name)}: tea.String(${text(value)})`).join(", ")}}`);
   if (whole) fields.push(`Body: ${literal(values[whole.wire])}`);
-  else if (body.length) fields.push(`Body: map[string]interface{}{\n${body.map((member) => `\t\t\t${text(member.wire)}: ${valueOf(member, values)},\n`).join("")}\t\t}`);
+  else if (body.length) fields.push(`Body: map[string]interface{}${struct(body.map((member) => `${text(member.wire)}: ${valueOf(member, values)}`), "\t\t")}`);
   return `client.CallApi(&openapi.Params${params}, &openapi.OpenApiRequest${struct(fields, "\t")}, &util.RuntimeOptions{})`;
 }
 
