@@ -1,6 +1,7 @@
 """`kubecustody get kubeconfig`: one's own kubeconfig, into a file, a pipe or the file that kubectl reads."""
 
 import base64
+import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -151,9 +152,11 @@ def newcomer(village: Village, tmp_path: Path, request: pytest.FixtureRequest) -
     return Person(village, name, tmp_path)
 
 
-def kubectl(config: Path, *words: str) -> str:
-    command = [str(KUBECTL), "--kubeconfig", str(config), "config", *words]
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+def kubectl(config: Path | str, *words: str) -> str:
+    environment = {**os.environ, "KUBECONFIG": str(config)}
+    command = [str(KUBECTL), "config", *words]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=60, env=environment)
+    return done.stdout.strip()
 
 
 def user_of(text: str, name: str = "") -> dict[str, Any]:
@@ -289,6 +292,23 @@ def test_merging_keeps_every_byte_of_others(alice: Person) -> None:
     assert kubectl(alice.config, "current-context") == "home"
     assert len(kubectl(alice.config, "get-contexts", "-o", "name").splitlines()) == 2
     assert "client-key-data" in user_of(after, alice.village.people["alice"].uid)
+
+
+@pytest.mark.parametrize("before", [None, "# mine\n", "apiVersion: v1\nkind: Config\n"])
+def test_current_context_of_another_file_stays(alice: Person, tmp_path: Path, before: str | None) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    second.write_text(FOREIGN)
+    if before is not None:
+        first.write_text(before)
+    named = f"{first}{os.pathsep}{second}"
+    said = alice.got("prod", "--merge", "--kubeconfig", first, KUBECONFIG=named)
+    assert "current-context stays as it is" in said
+    assert "current-context:" not in first.read_text() and "client-key-data" in first.read_text()
+    assert second.read_text() == FOREIGN
+    assert kubectl(named, "current-context") == "home"
+    assert len(kubectl(named, "get-contexts", "-o", "name").splitlines()) == 2
+    again = alice.got("prod", "--merge", "--kubeconfig", first, KUBECONFIG=named)
+    assert "holds it already" in again
 
 
 def test_merging_twice_changes_nothing(alice: Person) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -15,7 +16,13 @@ from kubecustody.cli.remote import remote_options
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import looks_like_cluster_id
-from kubecustody.kubeconfig.merging import diff_lines, merge_kubeconfig, read_existing, write_private
+from kubecustody.kubeconfig.merging import (
+    diff_lines,
+    find_current_context,
+    merge_kubeconfig,
+    read_existing,
+    write_private,
+)
 from kubecustody.kubeconfig.rendering import add_private_key
 from kubecustody.pki.certificate_requests import make_certificate_request
 from kubecustody.pki.client_certificates import KeyType, format_private_key, make_key
@@ -130,10 +137,26 @@ def _merge_target(target: Path | None) -> Path:
     """
     if target is not None:
         return target
-    named = [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+    named = _named_files()
     if not named:
         return Path.home() / ".kube" / "config"
     return next(filter(_is_there, named), named[-1])
+
+
+def _named_files() -> list[Path]:
+    return [Path(name) for name in os.environ.get("KUBECONFIG", "").split(os.pathsep) if name]
+
+
+def _current_elsewhere(target: Path) -> str | None:
+    """The current context that kubectl takes from another file than this, which it reads too."""
+    named = _named_files()
+    if target not in named:
+        return None
+    for path in named:
+        with suppress(OperatorError):  # kubectl will say what is the matter with that file
+            if path != target and (current := find_current_context(read_existing(path))):
+                return current
+    return None
 
 
 def _is_there(path: Path) -> bool:
@@ -192,7 +215,7 @@ def _fetch(
 
 
 def _merge(target: Path, existing: str, incoming: str, *, dry_run: bool) -> None:
-    merged = merge_kubeconfig(existing, incoming)
+    merged = merge_kubeconfig(existing, incoming, current_elsewhere=_current_elsewhere(target))
     if dry_run:
         for line in diff_lines(existing, merged.text):
             click.echo(printable(line.rstrip("\r\n")))

@@ -60,6 +60,7 @@ ALONE = "or use `--out FILE` and that file alone: kubectl --kubeconfig FILE."
 
 _BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
 _NEWLINE = re.compile("\r\n|[\r\n]")
+_CURRENT = re.compile("^current-context:.*\n?", re.MULTILINE)
 _SECRET_KEY = re.compile(r"-data$|token|passw|passphrase|secret|credential|api-?key", re.IGNORECASE)
 _SECRET_COMMENT = re.compile(
     r"(data|token|passw|passphrase|secret|credential|key)[\w-]{0,20}\W{0,5}[:=]|[A-Za-z0-9+/_]{40}|^#\s*[A-Za-z0-9+/_=]{8,}\s*$",
@@ -84,8 +85,19 @@ class Merge:
     changes: tuple[str, ...]
 
 
-def merge_kubeconfig(existing: str, incoming: str) -> Merge:
+def find_current_context(text: str) -> str | None:
+    """What kubectl would take from this kubeconfig for its current context; None without, or where it is unreadable."""
+    try:
+        root = _read(text.removeprefix("\ufeff"))
+    except MergeRefused:
+        return None
+    return _current_of(root) if root is not None else None
+
+
+def merge_kubeconfig(existing: str, incoming: str, *, current_elsewhere: str | None = None) -> Merge:
     """`existing` with the only cluster, user and context of `incoming`. Raises MergeRefused.
+
+    current_elsewhere: the current context of another file that kubectl reads too; none is set here then.
 
     The text of an empty file, or of one with comments only, is followed by `incoming` as it is. A byte order mark
     at the start stays.
@@ -94,12 +106,13 @@ def merge_kubeconfig(existing: str, incoming: str) -> Merge:
     mark, text = ("\ufeff", existing[1:]) if existing.startswith("\ufeff") else ("", existing)
     before = _read(text)
     if before is None:
-        merged, changes = _followed_by(text, incoming), [f"added {_shown(entry)}" for entry in ours.entries]
-        changes.append(_now_current(ours))
+        added = incoming if current_elsewhere is None else _CURRENT.sub("", incoming)
+        merged, changes = _followed_by(text, added), [f"added {_shown(entry)}" for entry in ours.entries]
+        changes.append(_left_current(ours) if current_elsewhere is not None else _now_current(ours))
     else:
         _refuse_what_is_in_the_way(before, ours)
-        merged, changes = _with_all(text, before, ours)
-    _check(before, _read_again(merged, before), ours)
+        merged, changes = _with_all(text, before, ours, current_elsewhere)
+    _check(before, _read_again(merged, before), ours, current_elsewhere)
     return Merge(mark + merged, tuple(changes))
 
 
@@ -171,6 +184,10 @@ def _printable(name: str) -> str:
 
 def _now_current(ours: Ours) -> str:
     return f"current-context is {_printable(ours.context.name)}, since none was set"
+
+
+def _left_current(ours: Ours) -> str:
+    return f"current-context stays as it is: kubectl config use-context {shlex.quote(_printable(ours.context.name))}"
 
 
 # --- the text as nodes --------------------------------------------------------------------------------------
@@ -457,19 +474,19 @@ def _reads_as_number(name: str) -> bool:
 # --- the edits ----------------------------------------------------------------------------------------------
 
 
-def _with_all(text: str, root: Node, ours: Ours) -> tuple[str, list[str]]:
+def _with_all(text: str, root: Node, ours: Ours, elsewhere: str | None) -> tuple[str, list[str]]:
     """The text with each entry put in, and what was done. After each edit the text is read anew."""
     changes = []
     for entry in ours.entries:
         text, root, change = _with_entry(text, root, entry)
         changes.append(change)
-    current = root.members.get("current-context")
-    if current is None or _says_nothing(current):
+    current = _current_of(root)
+    there = elsewhere if current is None else current
+    if there is None:
         changes.append(_now_current(ours))
         text = _with_member(text, root, "current-context", ours.context.name)
-    elif current.value != ours.context.name:
-        name = shlex.quote(_printable(ours.context.name))
-        changes.append(f"current-context stays as it is: kubectl config use-context {name}")
+    elif there != ours.context.name:
+        changes.append(_left_current(ours))
     return text, changes
 
 
@@ -610,7 +627,7 @@ def _followed_by(text: str, incoming: str) -> str:
 # --- the own check ------------------------------------------------------------------------------------------
 
 
-def _check(before: Node | None, after: Node, ours: Ours) -> None:
+def _check(before: Node | None, after: Node, ours: Ours, elsewhere: str | None) -> None:
     """Raises MergeRefused unless ours is there as it came, and all else as it was."""
     if before is not None:
         _check_others(before, after, ours)
@@ -620,11 +637,15 @@ def _check(before: Node | None, after: Node, ours: Ours) -> None:
         for member, value in entry.members.items():
             if member not in members or not members[member].is_text or members[member].value != value:
                 raise _unsafe(before)
-    set_before = before.members.get("current-context") if before is not None else None
-    set_after = after.members.get("current-context")
-    wanted = ours.context.name if set_before is None or _says_nothing(set_before) else set_before.value
-    if set_after is None or set_after.value != wanted:
+    set_before = _current_of(before) if before is not None else None
+    wanted = set_before if set_before is not None or elsewhere is not None else ours.context.name
+    if _current_of(after) != wanted:
         raise _unsafe(before)
+
+
+def _current_of(root: Node) -> str | None:
+    current = root.members.get("current-context")
+    return None if current is None or _says_nothing(current) else current.value
 
 
 def _check_others(before: Node, after: Node, ours: Ours) -> None:
