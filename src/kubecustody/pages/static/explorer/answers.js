@@ -112,7 +112,7 @@ function columnsOf(rows) {
   return names.filter((name) => rows.some((row) => row[name] !== "" && row[name] !== null && row[name] !== undefined)).sort((one, other) => place(one) - place(other));
 }
 
-function cell(name, value, secrets) {
+function cell(name, value, secrets, more) {
   if (value === undefined || value === null) return element("td", { "data-label": name });
   if (isSecret(secrets, name, value)) return element("td", { "data-label": name }, hiddenText(value));
   if (typeof value === "object") return element("td", { "data-label": name }, element("code", {}, visible(JSON.stringify(masked(value, secrets, name))).slice(0, 300)));
@@ -120,14 +120,19 @@ function cell(name, value, secrets) {
   if (TIME.test(text)) return element("td", { "data-label": name, class: "time" }, text);
   if (name.endsWith("_id") || name === "fingerprint") return element("td", { "data-label": name }, element("code", {}, text));
   const mark = name.endsWith("state") || name === "status" ? STATE_MARKS[value] ?? "plain" : "";
-  return element("td", { "data-label": name }, mark ? element("span", { class: `mark ${mark}` }, text) : text);
+  return element("td", { "data-label": name }, mark ? element("span", { class: `mark ${mark}` }, text) : text, more && " ", more);
 }
 
-/** One list as a table of at most 100 rows at a time. `why(row)` is a handler, or null, for a button in the row. */
+/** The button beside a state. */
+function whyButton(row, explain) {
+  const named = visible(row.cluster_name ?? row.account_name ?? "it");
+  return element("button", { type: "button", class: "small", "aria-label": `why? ${named} is ${visible(row.cert_state)}`, on: { click: explain } }, "why?");
+}
+
+/** One list as a table of at most 100 rows at a time. `why(row)` is a handler, or null, for a button beside its state. */
 function table(title, rows, secrets, why) {
   const columns = columnsOf(rows);
-  const asks = rows.some((row) => why(row));
-  const head = element("thead", {}, element("tr", {}, ...columns.map((name) => element("th", { scope: "col" }, visible(name))), asks && element("th", { scope: "col" }, "why")));
+  const head = element("thead", {}, element("tr", {}, ...columns.map((name) => element("th", { scope: "col" }, visible(name)))));
   const body = element("tbody");
   const count = element("p", { class: "soft", "aria-live": "polite" });
   const caption = title ? visible(title) : "entries";
@@ -136,10 +141,9 @@ function table(title, rows, secrets, why) {
   const show = (to) => {
     page = Math.max(0, Math.min(pages - 1, to));
     body.replaceChildren(...rows.slice(page * ROWS, (page + 1) * ROWS).map((row) => {
-      const explain = asks && why(row);
-      const button = explain && element("button", { type: "button", class: "small", on: { click: explain } }, "why?");
-      if (button) button.setAttribute("aria-label", `Why is ${visible(row.cluster_name ?? row.account_name ?? "it")} ${visible(row.cert_state)}?`);
-      return element("tr", {}, ...columns.map((name) => cell(name, row[name], secrets)), asks && element("td", { "data-label": "why" }, button));
+      const explain = why(row);
+      const button = explain && whyButton(row, explain);
+      return element("tr", {}, ...columns.map((name) => cell(name, row[name], secrets, name === "cert_state" && button)));
     }));
     count.textContent = pages > 1 ? `${caption}: ${page * ROWS + 1} to ${Math.min(rows.length, (page + 1) * ROWS)} of ${rows.length.toLocaleString("en")}` : `${caption}: ${rows.length}`;
   };

@@ -14,8 +14,18 @@ import { Suggestions } from "./suggestions.js";
 
 const FIRST = "ListUserKubeConfigStates";
 const ORIGIN = location.origin;
+const LONG_MESSAGE = 400; // such as the canonical request of a signature that does not match
+
+const codeOf = (body) => String(body?.Code ?? body?.code ?? "");
 
 begin((catalogue) => new Explorer(catalogue));
+
+/** The values of a call as a list, without the secret ones. */
+function givenValues(operation, values) {
+  const given = operation.input.filter((member) => values[member.wire] !== undefined);
+  const text = (member) => (member.secret ? "***" : visible(writeValue(member, values[member.wire])).slice(0, 400));
+  return element("dl", { class: "facts" }, ...given.flatMap((member) => [element("dt", {}, member.wire), element("dd", {}, text(member))]));
+}
 
 class Explorer {
   constructor(catalogue) {
@@ -183,7 +193,7 @@ class Explorer {
     const told = operation.effects.map((effect) => catalogue.effects[effect].replaceAll("{whom}", whom).replaceAll("{where}", where));
     const answer = await ask(
       `Call ${operation.name}?`,
-      [element("p", {}, operation.summary), element("ul", {}, ...told.map((text) => element("li", {}, text)))],
+      [element("p", {}, operation.summary), element("ul", {}, ...told.map((text) => element("li", {}, visible(text)))), givenValues(operation, values)],
       [["no", "Do not call", ""], ["yes", "Call it", "main"]],
     );
     return answer === "yes";
@@ -192,21 +202,23 @@ class Explorer {
   // --- the answer
 
   showAnswer(result) {
-    const { status, headers, millis, operation, request } = result;
+    const { status, headers, millis, operation } = result;
     const requestId = new Map(headers).get("x-acs-request-id") ?? "";
     const line = element("p", { class: "status" },
       element("span", { class: `mark ${status < 400 ? "good" : "bad"}` }, String(status)),
       ` ${operation.name}, ${millis < 10 ? millis.toFixed(1) : Math.round(millis)} ms`,
-      requestId && element("span", { class: "soft" }, ` request id ${requestId}`),
+      requestId && element("span", { class: "soft" }, `request id ${visible(requestId)}`),
     );
     const rows = headers.map(([name, value]) => element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, visible(value))));
+    const shown = showBody(result, (row) => this.whyOf(row, result));
+    const isKnown = status >= 400 && Object.hasOwn(this.catalogue.errors, codeOf(result.body));
     byId("answer").replaceChildren(
       line,
       status >= 400 ? this.errorBox(result) : "",
-      showBody(result, (row) => this.whyOf(row, result)),
+      isKnown ? element("details", {}, element("summary", {}, "The answer as it came"), shown) : shown,
       element("details", {}, element("summary", {}, "Headers of the answer"), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Headers of the answer" }, element("table", {}, element("tbody", {}, ...rows)))),
     );
-    this.showRequest(request);
+    this.showRequest(result);
   }
 
   whyOf(row, { operation, values }) {
@@ -217,17 +229,18 @@ class Explorer {
   }
 
   errorBox({ body, status, headers, request }) {
-    const code = body?.Code ?? body?.code ?? "";
+    const code = codeOf(body);
     const message = body?.Message ?? body?.message ?? "";
     const known = Object.hasOwn(this.catalogue.errors, code) ? this.catalogue.errors[code] : null;
     if (!known) return element("div", { class: "error", role: "alert" }, element("p", {}, `The answer has the status ${status} and no code that this API has.`));
     for (const field of this.fields) {
       const told = message.split(/(?<=\.)\s+/).find((sentence) => sentence.startsWith(field.member.wire));
-      if (told && code === "InvalidParameter") field.tell(told.slice(field.member.wire.length).trim().replace(/\.$/, ""));
+      if (told && code === "InvalidParameter") field.tell(told.slice(field.member.wire.length).replace(/^[:\s]+|\.\s*$/g, ""));
     }
     return element("div", { class: "error", role: "alert" },
       element("h3", {}, visible(code)),
       element("p", {}, known.meaning),
+      message.length <= LONG_MESSAGE ? element("p", {}, element("strong", {}, "The server says: "), visible(message)) : "",
       ...this.hints(code, body, message, headers, request),
       element("p", {}, element("strong", {}, "What to do: "), known.cure, " ", element("a", { href: `${PREFIX}/docs/errors#${encodeURIComponent(code)}` }, `More on ${code}`)),
     );
@@ -252,10 +265,10 @@ class Explorer {
     return [element("p", {}, `No policy of the caller allows ${visible(denial.AuthAction ?? this.operation.action)}${denial.NoPermissionType === "ExplicitDeny" ? ", or one denies it" : ""}.`), element("table", {}, element("tbody", {}, ...rows))];
   }
 
-  showRequest({ method, target, headers, body, steps }) {
+  showRequest({ operation, values, request: { method, target, headers, body, steps } }) {
     const hide = (text) => text.replace(/^(x-acs-security-token: ?).+$/gm, "$1***");
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
-    const secretBody = this.operation.input.some((member) => member.secret && this.values[member.wire] !== undefined);
+    const secretBody = operation.input.some((member) => member.secret && values[member.wire] !== undefined);
     byId("request-sent").replaceChildren(
       element("h3", {}, "As it was sent"),
       codeBlock(hide(`${method} ${target} HTTP/1.1\n${lines.join("\n")}\n\n${secretBody ? "(the body holds a secret)" : body}`), { label: "Request" }),

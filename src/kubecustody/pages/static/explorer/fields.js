@@ -18,7 +18,8 @@ function boundsOf(member) {
   } else if (member.kind === "boolean") parts.push("boolean");
   else if (member.most !== null) parts.push(`at most ${member.most} characters`);
   if (member.default !== null && member.default !== "" && !member.required) parts.push(`default ${member.default}`);
-  return parts.join(", ");
+  const text = parts.join(", ");
+  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
 }
 
 function choices(member) {

@@ -50,7 +50,7 @@ export class Suggestions {
   whomAndWhere(operation, values) {
     const uid = values.Uid ?? values.uid ?? values.user;
     const person = this.people.get(uid);
-    const whom = uid === undefined ? "you, the caller" : person ? `${person} (${uid})` : `the user or role ${uid}`;
+    const whom = uid === undefined ? "you (the caller)" : person ? `${person} (${uid})` : `the user or role ${uid}`;
     const entries = Array.isArray(values.body) ? values.body.map((entry) => entry?.cluster).filter(Boolean) : [];
     const ids = [values.ClusterId ?? values.cluster_id, ...(values.ClusterIds ?? []), ...entries].filter(Boolean);
     const named = [...new Set(ids)].map((id) => (this.clusters.has(id) ? `${this.clusters.get(id)} (${id})` : id));
