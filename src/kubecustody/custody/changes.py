@@ -1,9 +1,10 @@
 """The unit of work: one change of an account's data, with its events, as a whole or not at all."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+import msgspec
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.events import Event, seal
@@ -15,7 +16,7 @@ T = TypeVar("T")
 # Events after which managed clusters should be otherwise than they are.
 _STIRRING = frozenset({"credential_issued", "removal_requested", "permissions_changed", "permissions_cleaned"})
 
-_encode = json.JSONEncoder(separators=(",", ":"), sort_keys=True).encode
+_encode = msgspec.json.Encoder(order="sorted").encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +107,7 @@ class Change:
                 cluster_seq,
                 subject,
                 self.author.reason,
-                _encode(details) if details else "{}",
+                _encode(details).decode() if details else "{}",
             )
         )
 

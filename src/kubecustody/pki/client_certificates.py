@@ -6,11 +6,12 @@ serial of 128 random bits, backdated 5 minutes for clocks that run behind.
 """
 
 import os
+from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -51,6 +52,9 @@ _NO_CA = x509.BasicConstraints(ca=False, path_length=None)
 _LEAF_USAGE = leaf_usage()
 _COMMON_NAME = encode(OBJECT_IDENTIFIER, bytes((0x55, 0x04, 0x03)))  # 2.5.4.3
 _FIRST_GENERALIZED = 2_524_608_000  # 2050-01-01
+_IN_THE_CLEAR = serialization.NoEncryption()
+_ECDSA = ec.ECDSA(hashes.SHA256())
+_POINT_BYTES = 65  # of P-256, uncompressed
 _NO_PUNCTUATION = str.maketrans("", "", "-:T")
 
 
@@ -166,6 +170,15 @@ def make_key(key_type: KeyType) -> PrivateKey:
     return ec.generate_private_key(ec.SECP256R1())
 
 
+def make_key_pair(key_type: KeyType) -> tuple[bytes, bytes]:
+    """A new private key and its public key, both DER."""
+    key = make_key(key_type)
+    private = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, _IN_THE_CLEAR)
+    if private.startswith(_P256_PRIVATE):
+        return private, _P256_PUBLIC + private[-_POINT_BYTES:]  # as long as to make the key takes to ask for it
+    return private, _format_public_key(key.public_key())
+
+
 def issue_client_certificate(
     signer: Signer,
     *,
@@ -176,8 +189,7 @@ def issue_client_certificate(
     random_bytes: RandomBytes = os.urandom,
 ) -> IssuedCertificate:
     """A certificate for a new key of this type, or for this key, valid from and until those moments, both included."""
-    private_key = make_key(key) if isinstance(key, KeyType) else None
-    public_key = cast("PublicKey", key if private_key is None else private_key.public_key())
+    private_key, public_key = make_key_pair(key) if isinstance(key, KeyType) else (None, _format_public_key(key))
     serial = serial_number(random_bytes)
     template = signer.template
     to_be_signed = encode(
@@ -188,7 +200,7 @@ def issue_client_certificate(
         template.issuer,
         encode(SEQUENCE, _encode_time(not_before), _encode_time(not_after)),
         encode(SEQUENCE, template.organization, _encode_common_name(common_name)),
-        public_key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo),
+        public_key,
         template.extensions,
     )
     signature = encode(BIT_STRING, b"\0", _sign(signer.key, to_be_signed))
@@ -200,13 +212,13 @@ def issue_client_certificate(
         f"{serial:x}",
         not_before,
         not_after,
-        None if private_key is None else format_private_key(private_key),
+        None if private_key is None else _format_pem(private_key),
     )
 
 
 def _sign(key: PrivateKey, data: bytes) -> bytes:
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(data, ec.ECDSA(hashes.SHA256()))
+        return key.sign(data, _ECDSA)
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
     return key.sign(data)
@@ -227,6 +239,30 @@ def _encode_time(at: int) -> bytes:
 
 def format_private_key(key: PrivateKey) -> bytes:
     """A private key as PEM (PKCS#8), in the clear."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, _IN_THE_CLEAR)
+
+
+def _format_pem(private_key: bytes) -> bytes:
+    """A private key (DER) as PEM: lines of 64 characters (RFC 7468 2)."""
+    text = b2a_base64(private_key, newline=False)
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return b"\n".join([b"-----BEGIN PRIVATE KEY-----", *lines, b"-----END PRIVATE KEY-----\n"])
+
+
+def _format_public_key(key: PublicKey) -> bytes:
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _p256_heads() -> tuple[bytes, bytes]:
+    """What DER of a private and of a public key of P-256 begins with, before the secret and the point.
+
+    The private key (RFC 5915) ends with the public point.
+    """
+    key = ec.generate_private_key(ec.SECP256R1())
+    private = key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, _IN_THE_CLEAR)
+    public = _format_public_key(key.public_key())
+    assert private.endswith(public[-_POINT_BYTES:])
+    return private[:36], public[:-_POINT_BYTES]
+
+
+_P256_PRIVATE, _P256_PUBLIC = _p256_heads()

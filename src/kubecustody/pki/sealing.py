@@ -25,6 +25,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -266,7 +267,8 @@ class Sealer:
     ) -> bytes:
         """The sealed form of `plain`, with the current master key, for one column of one row."""
         version = self.ring.current
-        master, salt, nonce = self.ring.get_key(version), random_bytes(SALT_BYTES), random_bytes(NONCE_BYTES)
+        master, fresh = self.ring.get_key(version), random_bytes(SALT_BYTES + NONCE_BYTES)
+        salt, nonce = fresh[:SALT_BYTES], fresh[SALT_BYTES:]
         head = bytes([FORMAT]) + version.to_bytes(4) + _mark(master)
         bound = _bound(self.installation_id, table, column, account_id, str(row_id), str(version))
         return head + salt + nonce + AESGCM(_row_key(master, salt)).encrypt(nonce, plain, bound)
@@ -297,6 +299,7 @@ def key_version_of(sealed: bytes) -> int:
     return int.from_bytes(sealed[1:5])
 
 
+@cache  # of the few keys of a ring, which are in memory anyway
 def _mark(master: bytes) -> bytes:
     return _derive(master, b"", b"kubecustody master key mark", MARK_BYTES)
 
