@@ -1,4 +1,6 @@
-"""The command line. Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains.
+"""The command line.
+
+Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains, 130 interrupted.
 
 Each command's module is loaded when it is used, so that a server does not carry what only other commands need.
 """
@@ -18,6 +20,7 @@ _COMMANDS = {
     "settings": ("kubecustody.cli.serving", "settings_command"),
     "clusters": ("kubecustody.cli.fleet", "clusters_group"),
     "get": ("kubecustody.cli.getting", "get_group"),
+    "scan": ("kubecustody.cli.scanning", "scan_command"),
     "call": ("kubecustody.cli.calling", "call_command"),
     "demo": ("kubecustody.cli.demo", "demo_command"),
     "admin": ("kubecustody.cli.admin", "admin_group"),
@@ -49,7 +52,14 @@ def commands() -> None:
 def main() -> None:
     """Run the command line; every foreseen fault is one text on standard error."""
     try:
-        commands(prog_name="kubecustody")
+        # Not standalone: click would end an interrupt with 1, which says here that the server answered an error.
+        code = commands.main(prog_name="kubecustody", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
     except OperatorError as error:
         _fail(str(error))
     except RequestError as error:

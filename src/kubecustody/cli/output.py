@@ -1,12 +1,13 @@
-"""How the commands speak: tables for people, JSON for programs, errors on standard error."""
+"""How the commands speak: tables for people, JSON and CSV for programs, errors on standard error."""
 
+import csv
 import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 from rich.console import Console
@@ -17,17 +18,28 @@ from rich.text import Text
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.times import format_time
 
-_WIDE = 400
+F = TypeVar("F", bound=Callable[..., Any])
+
+_WIDE = 4000
 _STYLES = {"Unexpired": "green", "Expired": "yellow", "Removed": "dim", "Unknown": "magenta", "Unissued": "dim"}
 
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Form of the answer.",
-)
+# What a spreadsheet would take for a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def _output_option(*forms: str) -> Callable[[F], F]:
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Choice(forms),
+        default=forms[0],
+        show_default=True,
+        help="Form of the answer.",
+    )
+
+
+output_option = _output_option("table", "json", "csv", "ndjson")  # of rows
+document_option = _output_option("table", "json")  # of what is more than rows
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -37,10 +49,22 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_rows(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], output: str, *, empty: str = "") -> None:
-    """Rows as a table of these columns, or as a JSON array of objects. `empty` is said where there are none."""
+    """Rows as a table or CSV of these columns, or as JSON: an array of objects, or one object a line (ndjson).
+
+    `empty` is said where a table would have no rows.
+    """
     listed = list(rows)
     if output == "json":
         print(to_json(listed))
+        return
+    if output == "ndjson":
+        for row in listed:
+            print(inert_json(json.dumps(row, ensure_ascii=False)))
+        return
+    if output == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows([_csv_cell(row.get(column)) for column in columns] for row in listed)
         return
     if not listed:
         say(empty or "None.")
@@ -74,6 +98,12 @@ def _cell(value: Any) -> Text:
         return Text("; ".join(map(printable, value)))
     text = printable(value)
     return Text(text, style=_STYLES.get(text, ""))
+
+
+def _csv_cell(value: Any) -> str:
+    """The text of a table's cell, empty for none, and behind an apostrophe where it would be taken for a formula."""
+    text = "" if value is None else _cell(value).plain
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def printable(value: Any, *, keep: str = "") -> str:

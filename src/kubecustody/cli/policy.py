@@ -13,7 +13,7 @@ from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import OPERATIONS, get_operation
 from kubecustody.cli.expectations import Expectation, read_expectations, read_policy_file
 from kubecustody.cli.machine import Machine, account_option, data_dir_option, pass_machine
-from kubecustody.cli.output import note, output_option, print_rows, say, to_json
+from kubecustody.cli.output import document_option, note, print_rows, say, to_json
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.policy import ExplainedStatement
 from kubecustody.core.times import parse_time
@@ -59,7 +59,7 @@ def policy_group(context: click.Context, data_dir: Path | None, account: str | N
     help="The validity that the call would give or return; unless said, the real one.",
 )
 @click.option("--session-policy", type=_FILE, help="The call comes from a session of the role WHO with this policy.")
-@output_option
+@document_option
 @pass_machine
 def explain_command(
     machine: Machine,

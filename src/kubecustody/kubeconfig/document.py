@@ -19,6 +19,8 @@ from kubecustody.core.errors import OperatorError
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_DEPTH = 32
+# More than a file of the full size with a key for each user has; a value takes far more memory than its text.
+MAX_VALUES = 400_000
 
 Value = None | str | list["Value"] | dict[str, "Value"]
 Members = dict[str, Value]
@@ -60,6 +62,7 @@ class KubeconfigUser:
     """One entry of `users`; certificate and key are decoded from base64 and not looked at.
 
     `faults` says in sentences why there is no certificate, or no key beside it. token: a bearer token in the file.
+    certificate_file, key_file: what it names instead, which nothing here opens.
     """
 
     name: str
@@ -67,6 +70,8 @@ class KubeconfigUser:
     client_key: bytes | None = field(repr=False)
     faults: tuple[str, ...]
     token: str | None = field(default=None, repr=False)
+    certificate_file: str | None = None
+    key_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +84,10 @@ class KubeconfigDocument:
     current_context: str | None
 
 
-def parse_kubeconfig(data: bytes) -> KubeconfigDocument:
-    """The kubeconfig that a file holds. Raises KubeconfigUnreadable."""
+def parse_kubeconfig(data: bytes, *, max_bytes: int = MAX_FILE_BYTES) -> KubeconfigDocument:
+    """The kubeconfig that a file of at most `max_bytes` holds. Raises KubeconfigUnreadable."""
+    if len(data) > max_bytes:
+        raise KubeconfigUnreadable(f"The kubeconfig is larger than {max_bytes} bytes.")
     top = _top_mapping(data)
     if top.get("kind", "Config") != "Config":
         raise KubeconfigUnreadable("The document is of another kind than Config: it is no kubeconfig.")
@@ -99,8 +106,6 @@ def parse_kubeconfig(data: bytes) -> KubeconfigDocument:
 
 
 def _top_mapping(data: bytes) -> Members:
-    if len(data) > MAX_FILE_BYTES:
-        raise KubeconfigUnreadable(f"The kubeconfig is larger than {MAX_FILE_BYTES} bytes.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -148,6 +153,7 @@ class _Composer:
 
     root: Value = None
     documents: int = 0
+    values: int = 0
     stack: list[_Open] = field(default_factory=list)
 
     def take(self, event: yaml.Event) -> None:
@@ -183,6 +189,9 @@ class _Composer:
             top.key = event.value
 
     def _put(self, event: yaml.Event, value: Value) -> None:
+        self.values += 1
+        if self.values > MAX_VALUES:
+            _refuse(event, f"it has more than {MAX_VALUES} values")
         if not self.stack:
             self.root = value
             return
@@ -287,7 +296,15 @@ def _user(name: str, members: Members) -> KubeconfigUser:
         faults = (*certificate_faults, *_other_ways(members)) or ("It has no client certificate.",)
     else:
         faults = (*key_faults, *_key_elsewhere(members, key))
-    return KubeconfigUser(name, certificate, key, faults, _text(members, "token", "token"))
+    return KubeconfigUser(
+        name,
+        certificate,
+        key,
+        faults,
+        _text(members, "token", "token"),
+        _text(members, "client-certificate", "client-certificate"),
+        _text(members, "client-key", "client-key"),
+    )
 
 
 def _other_ways(members: Members) -> Iterator[str]:

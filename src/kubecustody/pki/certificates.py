@@ -48,6 +48,8 @@ POLICY_RULES = (ExtensionOID.POLICY_CONSTRAINTS, ExtensionOID.POLICY_MAPPINGS)
 
 # A name of more than 64 characters somewhere in an extension is no fault: Go and Kubernetes take it.
 warnings.filterwarnings("ignore", message="Attribute's length must be", category=UserWarning)
+# It is refused below, in our own words.
+warnings.filterwarnings("ignore", message="Parsed a serial number which wasn't positive")
 
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 Extension = TypeVar("Extension", bound=x509.ExtensionType)
