@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import json
 import os
+import secrets
 import signal
 import threading
 import time
@@ -211,12 +212,13 @@ def limited_access(plane: ControlPlane) -> Iterator[Identity]:
 
 @contextlib.contextmanager
 def service_account(plane: ControlPlane, role: Object) -> Iterator[Identity]:
-    """A ServiceAccount of this ClusterRole in the whole cluster, gone after the block."""
-    accounts, name = "/api/v1/namespaces/default/serviceaccounts", role["metadata"]["name"]
-    made = plane.ask("POST", f"{RBAC}/clusterroles", body=role)
+    """A ServiceAccount of this ClusterRole in the whole cluster, both of names of their own, gone after the block."""
+    accounts, name = "/api/v1/namespaces/default/serviceaccounts", f"{role['metadata']['name']}-{secrets.token_hex(4)}"
+    made = plane.ask("POST", f"{RBAC}/clusterroles", body={**role, "metadata": {"name": name}})
     assert made.status == 201, made.document
-    assert plane.ask("POST", accounts, body={"metadata": {"name": name}}).status == 201
     try:
+        made = plane.ask("POST", accounts, body={"metadata": {"name": name}})
+        assert made.status == 201, made.document
         with bound_by_others(plane, role_binding(name, f"system:serviceaccount:default:{name}", role=name)):
             request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
             answer = plane.ask("POST", f"{accounts}/{name}/token", body=request)
