@@ -16,7 +16,7 @@ from control_plane.test_credentials_on_a_cluster import CREDENTIAL_ID, deny, mak
 from control_plane.waiting import eventually
 from kubecustody.cluster import asking
 from kubecustody.cluster.access import Access, access_from_kubeconfig
-from kubecustody.cluster.client import AnswerKind, Cluster, Connections, Probe, ReviewReason
+from kubecustody.cluster.client import AnswerKind, Cluster, Connections, Probe, ReviewReason, RulesReview
 from kubecustody.cluster.errors import (
     AlreadyThere,
     ClusterError,
@@ -32,6 +32,7 @@ from kubecustody.cluster.errors import (
     Unreachable,
 )
 from kubecustody.core.bindings import CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
+from kubecustody.core.rules import Part, parts_beyond_defaults
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.pki.issuing import make_ca, make_client_certificate
 
@@ -39,7 +40,8 @@ pytestmark = pytest.mark.control_plane
 
 T = TypeVar("T")
 LABELS = {"app.kubernetes.io/managed-by": "kubecustody", "kubecustody.io/uid": "2111"}
-BINDINGS = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings"
+RBAC = "/apis/rbac.authorization.k8s.io/v1"
+BINDINGS = f"{RBAC}/clusterrolebindings"
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 MARKER = "/api/v1/namespaces/kube-system/configmaps/kubecustody-owner"
 
@@ -239,7 +241,7 @@ def test_a_probe_tells_what_a_certificate_is_answered(control_plane: ControlPlan
     bound = ask(control_plane, bind("probed", 'Anna "the\\first"'))
     try:
         eventually(lambda: probe(control_plane, person).status == 200)
-        assert probe(control_plane, person) == Probe(200, None, AnswerKind.NAMESPACE, by_cluster_ca=True)
+        assert probe(control_plane, person) == Probe(200, None, AnswerKind.OBJECT, by_cluster_ca=True)
     finally:
         ask(control_plane, unbind(bound))
     now = int(time.time())
@@ -287,6 +289,59 @@ def test_a_probe_knows_an_authorizer_that_fails(control_plane: ControlPlane, tmp
     finally:
         control_plane.authorize(before)
         eventually(lambda: probe(control_plane, person).status == 403)
+
+
+def test_a_probe_of_a_path_tells_whether_it_is_allowed(control_plane: ControlPlane) -> None:
+    person = control_plane.issue("2111-8").pair
+    assert person is not None
+    paths = {
+        "/api/v1/namespaces/default/configmaps?limit=1": (200, AnswerKind.OBJECT),
+        "/api/v1/namespaces/default/configmaps/none-of-this-name": (404, AnswerKind.STATUS),
+        "/api/v1/namespaces/default/secrets?limit=1": (403, AnswerKind.STATUS),
+        "/apis/apps/v1/namespaces/default/deployments?limit=1": (200, AnswerKind.OBJECT),
+    }
+    bound = ask(control_plane, bind("reader", "2111-8"))
+    try:
+        eventually(lambda: probe(control_plane, Identity(person)).status == 200)
+        for path, expected in paths.items():
+            seen = ask(control_plane, lambda it, path=path: it.probe_as(*person, path))  # type: ignore[misc]
+            assert (seen.status, seen.kind) == expected, path
+    finally:
+        ask(control_plane, unbind(bound))
+
+
+def test_roles_are_read_as_they_are(control_plane: ControlPlane) -> None:
+    """An aggregated one with all that it adds up to."""
+    rules = ask(control_plane, lambda it: it.get_role_rules("ClusterRole", "", "view"))
+    document = control_plane.ask("GET", f"{RBAC}/clusterroles/view").document
+    assert document["aggregationRule"] and rules is not None
+    assert [rule["resources"] for rule in rules] == [rule["resources"] for rule in document["rules"]]
+    namespaced = ask(
+        control_plane, lambda it: it.get_role_rules("Role", "kube-system", "extension-apiserver-authentication-reader")
+    )
+    assert namespaced is not None and namespaced[0]["resourceNames"] == ["extension-apiserver-authentication"]
+    assert ask(control_plane, lambda it: it.get_role_rules("ClusterRole", "", "none-of-this-name")) is None
+
+
+def test_a_certificate_is_told_what_it_may_do(control_plane: ControlPlane) -> None:
+    person = control_plane.issue("2111-9").pair
+    assert person is not None
+
+    def told() -> RulesReview:
+        return ask(control_plane, lambda it: it.list_rules_as(*person, "default"))
+
+    assert not told().incomplete, "Node and RBAC tell all that they know"
+    assert parts_beyond_defaults(told().rules) == []
+    bound = ask(control_plane, bind("reader", "2111-9"))
+    try:
+        eventually(lambda: Part("list", "", "pods") in parts_beyond_defaults(told().rules))
+    finally:
+        ask(control_plane, unbind(bound))
+    stranger = make_client_certificate(
+        make_ca("another", int(time.time()), 1), "2111-9", (), int(time.time()), int(time.time()) + 60
+    )
+    with pytest.raises(Unauthorized):
+        ask(control_plane, lambda it: it.list_rules_as(*stranger, "default"))
 
 
 # --- certificates -------------------------------------------------------------------------------------------

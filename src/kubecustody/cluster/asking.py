@@ -94,13 +94,14 @@ class Api:
             headers=headers,
             body=None if body is None else msgspec.json.encode(body),
         )
-        return self._decoded(method, path, answer, expected)
+        return self.decoded(method, path, answer, expected)
 
     def asked(self, method: str, path: str) -> str:
         """What is asked of whom, for errors."""
         return f"{method} {self._access.endpoint}{path}"
 
-    def _decoded(self, method: str, path: str, answer: Answer, expected: type[Document]) -> Document:
+    def decoded(self, method: str, path: str, answer: Answer, expected: type[Document]) -> Document:
+        """The document that an answer is. Raises ClusterError."""
         if not 200 <= answer.status < 300:
             raise self._refusal(method, path, answer)
         if answer.content_type != JSON:

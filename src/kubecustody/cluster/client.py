@@ -26,7 +26,8 @@ from kubecustody.cluster.access import Access
 from kubecustody.cluster.asking import JSON, MANAGER, UNREADABLE, Api, status_of
 from kubecustody.cluster.connections import Answer, Connections
 from kubecustody.cluster.errors import AddressRefused, Conflict, NotFound, NotKubernetes, TooBig
-from kubecustody.core.bindings import CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
+from kubecustody.core.bindings import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
+from kubecustody.core.rules import Rule
 
 __all__ = [
     "AnswerKind",
@@ -37,6 +38,7 @@ __all__ = [
     "Probe",
     "Review",
     "ReviewReason",
+    "RulesReview",
     "WhoAmI",
 ]
 
@@ -59,7 +61,7 @@ APPLY = "application/apply-patch+yaml"
 
 # k8s.io/apiserver (pkg/endpoints/handlers/responsewriters/errors.go, read for 1.37) quotes the user as Go does (%q).
 FORBIDDEN_USER = re.compile(r'User ("(?:[^"\\]|\\.)*") cannot ')
-AUTHORIZER_FAILED = b'Internal Server Error: "' + KUBE_SYSTEM.encode()
+AUTHORIZER_FAILED = b'Internal Server Error: "'
 
 
 class ReviewReason(StrEnum):
@@ -109,7 +111,7 @@ class WhoAmI(NamedTuple):
 class AnswerKind(StrEnum):
     """What a probe was answered with."""
 
-    NAMESPACE = "namespace"  # what was asked for: the certificate is accepted, and allowed this
+    OBJECT = "object"  # what was asked for: the certificate is accepted, and allowed this
     STATUS = "status"  # a Kubernetes Status
     AUTHORIZER_FAILED = "authorizer_failed"  # Kubernetes' own text for an authorizer without a verdict, a deny list's
     OTHER = "other"  # anything else, as of what stands in the way
@@ -126,6 +128,13 @@ class Probe(NamedTuple):
     names_user: str | None
     kind: AnswerKind
     by_cluster_ca: bool
+
+
+class RulesReview(NamedTuple):
+    """What somebody may do. incomplete: an authorizer cannot tell, so there may be more."""
+
+    rules: tuple[Rule, ...]
+    incomplete: bool
 
 
 class Cluster:
@@ -257,24 +266,43 @@ class Cluster:
         status = (await self._api.ask("POST", path, documents.AccessReview, body=body)).status
         return Review(status.allowed, status.denied, _reason_of(status))
 
-    async def probe_as(self, certificate: bytes, private_key: bytes) -> Probe:
-        """What an API server answers a client certificate (PEM) that asks for namespace kube-system.
+    async def probe_as(self, certificate: bytes, private_key: bytes, path: str = KUBE_SYSTEM) -> Probe:
+        """What an API server answers a client certificate (PEM) that asks for this path.
 
         The request shows this certificate and nothing of this server's own, over a connection of its own. Every status
         is a result; an error is only what keeps the question from being answered.
         """
-        access = replace(self._access, token=None, certificate=certificate, private_key=private_key)
-        answer = await self._connections.send(
-            access,
-            "GET",
-            access.endpoint + KUBE_SYSTEM,
-            asked=self._api.asked("GET", KUBE_SYSTEM),
-            headers={"Accept": JSON, "User-Agent": MANAGER},
-            once=True,
-        )
+        answer = await self._send_as(certificate, private_key, "GET", path)
         status = status_of(answer)
         names_user = _user_in(status.message) if status is not None and answer.status == 403 else None
-        return Probe(answer.status, names_user, _kind_of(answer, status), access.server_ca is not None)
+        by_cluster_ca = self._access.server_ca is not None
+        return Probe(answer.status, names_user, _kind_of(answer, status, path), by_cluster_ca)
+
+    async def list_rules_as(self, certificate: bytes, private_key: bytes, namespace: str) -> RulesReview:
+        """What a client certificate (PEM) may do in a namespace and with paths, as the API server tells itself.
+
+        Raises ClusterError, also where the certificate is not accepted.
+        """
+        path, body = _review(AUTHORIZATION, "SelfSubjectRulesReview", {"namespace": namespace})
+        answer = await self._send_as(certificate, private_key, "POST", path, body)
+        status = self._api.decoded("POST", path, answer, documents.RulesReview).status
+        rules = [*(status.resource_rules or ()), *(status.non_resource_rules or ())]
+        return RulesReview(tuple(one.rule() for one in rules), status.incomplete or bool(status.evaluation_error))
+
+    async def _send_as(
+        self, certificate: bytes, private_key: bytes, method: str, path: str, body: object = None
+    ) -> Answer:
+        access = replace(self._access, token=None, certificate=certificate, private_key=private_key)
+        headers = {"Accept": JSON, "User-Agent": MANAGER, **({} if body is None else {"Content-Type": JSON})}
+        return await self._connections.send(
+            access,
+            method,
+            access.endpoint + path,
+            asked=self._api.asked(method, path),
+            headers=headers,
+            body=None if body is None else msgspec.json.encode(body),
+            once=True,
+        )
 
     # --- certificates ---------------------------------------------------------------------------------------
 
@@ -382,6 +410,15 @@ class Cluster:
         path = f"{_bindings(kind, namespace)}/{_segment(name)}"
         await self._api.delete(path, {"uid": uid, "resourceVersion": resource_version})
 
+    async def get_role_rules(self, role_kind: str, namespace: str, name: str) -> tuple[Rule, ...] | None:
+        """The rules of a ClusterRole, or of a Role in a namespace, as they are; None where there is no such role."""
+        within = "clusterroles" if role_kind == CLUSTER_ROLE else f"namespaces/{_segment(namespace)}/roles"
+        try:
+            found = await self._api.ask("GET", f"{RBAC}/{within}/{_segment(name)}", documents.Role)
+        except NotFound:
+            return None
+        return tuple(one.rule() for one in found.rules or ())
+
     async def list_cluster_role_names(self) -> list[str]:
         """The names of all ClusterRoles, sorted."""
         return await self._api.list_names(f"{RBAC}/clusterroles")
@@ -477,17 +514,20 @@ def _user_in(message: str) -> str | None:
         return None
 
 
-def _kind_of(answer: Answer, status: documents.Status | None) -> AnswerKind:
+def _kind_of(answer: Answer, status: documents.Status | None, path: str) -> AnswerKind:
     if status is not None:
         return AnswerKind.STATUS
-    if answer.status == 500 and answer.body.startswith(AUTHORIZER_FAILED):
+    if answer.status == 500 and answer.body.startswith(AUTHORIZER_FAILED + path.encode()):
         return AnswerKind.AUTHORIZER_FAILED
-    return AnswerKind.NAMESPACE if answer.status == 200 and _is_kube_system(answer) else AnswerKind.OTHER
+    return AnswerKind.OBJECT if answer.status == 200 and _is_object(answer, path) else AnswerKind.OTHER
 
 
-def _is_kube_system(answer: Answer) -> bool:
+def _is_object(answer: Answer, path: str) -> bool:
+    """Whether an answer is an object of Kubernetes'; the namespace kube-system, where that was asked for."""
     try:
         found = msgspec.json.decode(answer.body, type=documents.Named)
     except UNREADABLE:
         return False
-    return found.metadata.name == "kube-system" and bool(found.metadata.uid)
+    if path == KUBE_SYSTEM:
+        return found.metadata.name == "kube-system" and bool(found.metadata.uid)
+    return bool(found.kind and found.metadata.resource_version)

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from kubecustody.core.bindings import CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
+from kubecustody.core.rules import Rule
 
 Item = TypeVar("Item")
 RBAC_GROUP = "rbac.authorization.k8s.io"
@@ -55,6 +56,7 @@ class Named(Document):
     """Any object, of which only the metadata counts."""
 
     metadata: Metadata
+    kind: str = ""
 
 
 class Version(Document):
@@ -126,6 +128,42 @@ class CertificateSigningRequest(Document):
     def has(self, condition: str) -> bool:
         """Whether a condition of this type holds."""
         return any(one.type == condition and one.status == "True" for one in self.status.conditions)
+
+
+class PolicyRule(Document):
+    """A rule of a role, or of a review."""
+
+    verbs: list[str] | None = None
+    api_groups: list[str] | None = None
+    resources: list[str] | None = None
+    resource_names: list[str] | None = None
+    non_resource_urls: list[str] | None = msgspec.field(default=None, name="nonResourceURLs")
+
+    def rule(self) -> Rule:
+        """The rule as the rest of the program knows it."""
+        return {
+            "verbs": self.verbs or (),
+            "apiGroups": self.api_groups or (),
+            "resources": self.resources or (),
+            "resourceNames": self.resource_names or (),
+            "nonResourceURLs": self.non_resource_urls or (),
+        }
+
+
+class Role(Document):
+    metadata: Metadata
+    rules: list[PolicyRule] | None = None
+
+
+class RulesStatus(Document):
+    resource_rules: list[PolicyRule] | None
+    non_resource_rules: list[PolicyRule] | None
+    incomplete: bool
+    evaluation_error: str = ""
+
+
+class RulesReview(Document):
+    status: RulesStatus
 
 
 class RoleRef(Document):

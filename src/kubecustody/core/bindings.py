@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubecustody.core.names import is_uid
+from kubecustody.core.rules import Rule
 
 CLUSTER_ROLE_BINDING = "ClusterRoleBinding"
 ROLE_BINDING = "RoleBinding"
@@ -30,8 +31,6 @@ AUTHENTICATED_GROUP = "system:authenticated"
 _LONGEST_NAME = 253
 _MOST_LOSSES = 10
 _MOST_LOST_PERCENT = 20
-
-Rule = Mapping[str, Sequence[str]]
 
 
 class Subject(NamedTuple):

@@ -476,7 +476,7 @@ async def _use(facts: Facts, one: WantedRemoval, key: bytes, server: str) -> _Ga
         return _Gathered(USED, server, UNPROVEN, "The server is not vouched for by the cluster's own CA.")
     if probe.status == 403 and probe.names_user == one.cn:
         return _Gathered(USED, server, REFUSED, "Used, and refused by name (403).", probe.status)
-    if probe.kind is AnswerKind.NAMESPACE:
+    if probe.kind is AnswerKind.OBJECT:
         return _Gathered(USED, server, ALLOWED, "Used, and answered.", probe.status)
     return _Gathered(USED, server, UNPROVEN, f"Used, and answered {probe.status}, which proves nothing.", probe.status)
 
