@@ -24,7 +24,7 @@ from kubecustody.pki.sealing import KeyRing
 from kubecustody.settings import load_settings
 
 PASSPHRASE = "correct horse battery"
-SIGNALS = ((signal.SIGTERM, 143),)
+SIGNALS = ((signal.SIGINT, 130), (signal.SIGTERM, 143))
 WHY = ("--reason", "the disk died")
 
 
