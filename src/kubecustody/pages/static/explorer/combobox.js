@@ -8,8 +8,8 @@ export function rank(operation, text) {
   const name = operation.name.toLowerCase();
   const all = `${name} ${operation.summary} ${operation.path} ${operation.method}`.toLowerCase();
   if (!words.every((word) => all.includes(word))) return Infinity;
-  if (!words.length) return 1;
-  return name.startsWith(words[0]) ? 0 : words.every((word) => name.includes(word)) ? 1 : 2;
+  if (!words.length || name === words[0]) return 0;
+  return name.startsWith(words[0]) ? 1 : words.every((word) => name.includes(word)) ? 2 : 3;
 }
 
 /** Makes `input` find among operations; `chosen` is told which one was taken. Returns a function that shows one. */

@@ -65,8 +65,8 @@ function plainField(member, { changed, lookUp }) {
     if (text) input.setAttribute("aria-invalid", "true");
     else input.removeAttribute("aria-invalid");
   };
-  input.addEventListener("input", () => { tell(""); changed(); });
-  input.addEventListener("change", () => tell(input.value === "" ? "" : faultOf(member, read())));
+  // While it is typed: a fault that came as the focus leaves would move the button that is being pressed.
+  input.addEventListener("input", () => { tell(input.value === "" ? "" : faultOf(member, read())); changed(); });
   return { member, box, input, read, tell, write: (value) => { input.value = writeValue(member, value); tell(""); } };
 }
 

@@ -1,6 +1,6 @@
 // Clusters and people of the account, looked up by signed calls when they are asked for.
 
-import { byId, element } from "./dom.js";
+import { byId, element, visible } from "./dom.js";
 
 const CLUSTER_NAMES = new Set(["ClusterId", "cluster_id", "cluster"]);
 const PERSON_NAMES = new Set(["Uid", "uid", "user"]);
@@ -43,7 +43,7 @@ export class Suggestions {
   }
 
   fill(id, found) {
-    byId(id).replaceChildren(...[...found].map(([value, label]) => element("option", { value, label: `${label} (${value})` }, label)));
+    byId(id).replaceChildren(...[...found].map(([value, name]) => element("option", { value, label: `${visible(name)} (${value})` })));
   }
 
   /** To whom and where a call happens, in words. */
