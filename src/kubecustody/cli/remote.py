@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from kubecustody.cli.profiles import PROFILE_VARIABLE, read_profile
 from kubecustody.client import Endpoint
 from kubecustody.core.errors import OperatorError
 
@@ -15,6 +16,8 @@ ID_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_ID"
 SECRET_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"  # noqa: S105 - the name of the variable
 TOKEN_VARIABLE = "ALIBABA_CLOUD_SECURITY_TOKEN"  # noqa: S105 - the name of the variable
 ENDPOINT_VARIABLE = "KUBECUSTODY_ENDPOINT"
+# How the members of a profile are called.
+_MEMBERS = {ID_VARIABLE: "access_key_id", SECRET_VARIABLE: "access_key_secret", ENDPOINT_VARIABLE: "endpoint"}
 
 
 def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +27,8 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--key-file",
         type=click.Path(exists=True, dir_okay=False, path_type=Path),
-        help="File of NAME=value lines as `init` and `admin keys add` write it; else the environment.",
+        help="File of NAME=value lines as `init` and `admin keys add` write it, or of profiles (ALIBABA_CLOUD_PROFILE "
+        "says which); else the environment.",
     )
     @click.option(
         "--ca",
@@ -58,8 +62,11 @@ def find_endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> En
 
 def _read_key_file(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError):
         raise OperatorError(f"{path} cannot be read as a key file: NAME=value lines, as `init` writes them.") from None
-    pairs = (line.removeprefix("export ").partition("=") for line in lines if "=" in line)
+    if any(line.startswith("[") for line in text.splitlines()):
+        profile = read_profile(text, path, os.environ.get(PROFILE_VARIABLE))
+        return {variable: profile[member] for variable, member in _MEMBERS.items() if member in profile}
+    pairs = (line.removeprefix("export ").partition("=") for line in text.splitlines() if "=" in line)
     return {name.strip(): value.strip().strip("'\"") for name, _, value in pairs}

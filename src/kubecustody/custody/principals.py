@@ -1,9 +1,11 @@
 """Users, roles and groups of an account, and their access keys."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import PrincipalKind, check_email, check_logon_name, fold_name, is_uid
+from kubecustody.core.people import PeopleRefused, Person
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.installation import Custody, random_digits, random_letters, seal_access_key_secret
 from kubecustody.store import principals
@@ -14,6 +16,14 @@ from kubecustody.store.transactions import Transaction
 
 _FIRST_DIGIT = {PrincipalKind.USER: "2", PrincipalKind.ROLE: "3"}
 _LISTED_AT_ONCE = 500
+
+
+class ImportedUser(NamedTuple):
+    """A person of a file, and their uid; known: they were a user before. Before they are added the uid may be ""."""
+
+    person: Person
+    uid: str
+    known: bool
 
 
 class NewAccessKey(NamedTuple):
@@ -40,37 +50,112 @@ async def add_principal(
     uid: str | None = None,
 ) -> str:
     """A new user or role; its uid (18 digits, the first 2 or 3, unless one is given)."""
-    check_logon_name(name)
-    if email:
-        check_email(email)
-    new_uid = uid or _FIRST_DIGIT[kind] + random_digits(custody.random_bytes, 17)
-    if not is_uid(new_uid):
-        raise OperatorError(f"{new_uid!r} cannot be a uid: it must be 1 to 32 digits.")
+    person = Person(0, name, display_name, email or "", uid or "")
 
-    async def work(unit: Change) -> None:
-        try:
-            await principals.add_principal(unit.tx, account_id, new_uid, kind, unit.at)
-        except AlreadyThere as error:
-            raise OperatorError(f"The uid {new_uid} was used before; uids are never used again.") from error
-        try:
-            await principals.add_personal_name(
-                unit.tx,
-                account_id,
-                new_uid,
-                name,
-                fold_name(name),
-                display_name or name,
-                fold_name(email) if email else None,
-            )
-        except AlreadyThere as error:
-            raise OperatorError(
-                f"The account has a user or role called {name} already, or one with that e-mail address."
-            ) from error
-        unit.record("principal_created", uid=new_uid, details={"kind": kind})
-        unit.touch_permissions()
+    async def work(unit: Change) -> str:
+        return await _add_principal(custody, unit, kind, person)
 
-    await change(custody.store, account_id, author, now, work)
-    return new_uid
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def add_principal_with_key(
+    custody: Custody, account_id: str, author: Author, now: float, *, kind: PrincipalKind, person: Person
+) -> NewAccessKey:
+    """A new user or role with an access key: both or neither."""
+
+    async def work(unit: Change) -> NewAccessKey:
+        return await _add_access_key(custody, unit, await _add_principal(custody, unit, kind, person))
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def import_users(
+    custody: Custody, account_id: str, author: Author, now: float, people: Sequence[Person]
+) -> list[ImportedUser]:
+    """Add every one of these who is not a user already, all in one change. Raises PeopleRefused naming every fault."""
+
+    async def work(unit: Change) -> list[ImportedUser]:
+        return [
+            user if user.known else user._replace(uid=await _add_principal(custody, unit, PrincipalKind.USER, person))
+            for user, person in zip(await _compare(unit.tx, account_id, people), people, strict=True)
+        ]
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def check_import(custody: Custody, account_id: str, people: Sequence[Person]) -> list[ImportedUser]:
+    """What `import_users` would do. Raises PeopleRefused."""
+    return await custody.store.read(lambda tx: _compare(tx, account_id, people))
+
+
+async def _compare(tx: Transaction, account_id: str, people: Sequence[Person]) -> list[ImportedUser]:
+    """Who of these is a user already. Raises PeopleRefused where what is there stands against it."""
+    users, faults = [], []
+    for person in people:
+        found = await _find_all(tx, account_id, person)
+        same = found[0] if len(found) == 1 else None
+        if same is not None and same.kind == PrincipalKind.USER and _is_same(same, person):
+            users.append(ImportedUser(person, same.uid, known=True))
+        elif found:
+            there = "; ".join(f"{one.name} ({one.uid}{', deleted' if one.deleted_at else ''})" for one in found)
+            faults.append(f"Line {person.line}: {person.name}: its name, e-mail or uid is that of {there}.")
+        else:
+            users.append(ImportedUser(person, person.uid, known=False))
+    if faults:
+        raise PeopleRefused(faults)
+    return users
+
+
+async def _find_all(tx: Transaction, account_id: str, person: Person) -> list[Principal]:
+    """Every principal, deleted or not, that has the name, e-mail or uid of this person."""
+    found = [await principals.find_principal_by_name(tx, account_id, fold_name(person.name))]
+    if person.email:
+        found.append(await principals.find_principal_by_name(tx, account_id, fold_name(person.email)))
+    if person.uid:
+        found.append(await principals.find_principal(tx, account_id, person.uid))
+    return list({one.uid: one for one in found if one is not None}.values())
+
+
+def _is_same(there: Principal, person: Person) -> bool:
+    """Whether the user who is there is who the line says."""
+    return (
+        there.deleted_at is None
+        and fold_name(there.name or "") == fold_name(person.name)
+        and person.uid in ("", there.uid)
+        and person.display_name in ("", there.display_name)
+        and fold_name(person.email) in ("", there.email_folded)
+    )
+
+
+async def _add_principal(custody: Custody, unit: Change, kind: PrincipalKind, person: Person) -> str:
+    """The uid of a new principal. Raises OperatorError."""
+    check_logon_name(person.name)
+    if person.email:
+        check_email(person.email)
+    uid = person.uid or _FIRST_DIGIT[kind] + random_digits(custody.random_bytes, 17)
+    if not is_uid(uid):
+        raise OperatorError(f"{uid!r} cannot be a uid: it must be 1 to 32 digits.")
+    try:
+        await principals.add_principal(unit.tx, unit.account_id, uid, kind, unit.at)
+    except AlreadyThere as error:
+        raise OperatorError(f"The uid {uid} was used before; uids are never used again.") from error
+    try:
+        await principals.add_personal_name(
+            unit.tx,
+            unit.account_id,
+            uid,
+            person.name,
+            fold_name(person.name),
+            person.display_name or person.name,
+            fold_name(person.email) if person.email else None,
+        )
+    except AlreadyThere as error:
+        raise OperatorError(
+            f"The account has a user or role called {person.name} already, or one with that e-mail address."
+        ) from error
+    unit.record("principal_created", uid=uid, details={"kind": kind})
+    unit.touch_permissions()
+    return uid
 
 
 async def find_named(tx: Transaction, account_id: str, who: str) -> Principal | None:
@@ -111,7 +196,7 @@ async def set_principal_disabled(
     """Disable a user or role (their keys are refused from the next request on), or enable one; the uid."""
 
     async def work(unit: Change) -> str:
-        principal = await _get_alive(unit.tx, account_id, who)
+        principal = await get_alive(unit.tx, account_id, who)
         if (principal.disabled_at is not None) != disabled:
             await principals.set_principal_disabled(unit.tx, account_id, principal.uid, unit.at if disabled else None)
             unit.record("principal_disabled" if disabled else "principal_enabled", uid=principal.uid)
@@ -127,7 +212,7 @@ async def set_delegated_admin(
     """Let a user or role make calls that only the account may, as far as a policy names them; the uid."""
 
     async def work(unit: Change) -> str:
-        principal = await _get_alive(unit.tx, account_id, who)
+        principal = await get_alive(unit.tx, account_id, who)
         if bool(principal.delegated_admin) != delegated:
             await principals.set_delegated_admin(unit.tx, account_id, principal.uid, on=delegated)
             unit.record("delegation_given" if delegated else "delegation_taken", uid=principal.uid)
@@ -141,16 +226,21 @@ async def delete_principal(custody: Custody, account_id: str, author: Author, no
     """Delete a user or role; the uid. Its keys go with it; what it holds on clusters stays listed and alive."""
 
     async def work(unit: Change) -> str:
-        principal = await _get_alive(unit.tx, account_id, who)
-        await principals.delete_principal(unit.tx, account_id, principal.uid, unit.at)
-        unit.record("principal_deleted", uid=principal.uid)
-        unit.touch_permissions()
-        return principal.uid
+        return await delete_within(unit, await get_alive(unit.tx, account_id, who))
 
     return await change(custody.store, account_id, author, now, work)
 
 
-async def _get_alive(tx: Transaction, account_id: str, who: str) -> Principal:
+async def delete_within(unit: Change, principal: Principal) -> str:
+    """The same, as a part of a larger change."""
+    await principals.delete_principal(unit.tx, unit.account_id, principal.uid, unit.at)
+    unit.record("principal_deleted", uid=principal.uid)
+    unit.touch_permissions()
+    return principal.uid
+
+
+async def get_alive(tx: Transaction, account_id: str, who: str) -> Principal:
+    """The user or role of this uid, name or e-mail address that is not deleted. Raises OperatorError."""
     principal = await get_named(tx, account_id, who)
     if principal.kind == PrincipalKind.ACCOUNT:
         raise OperatorError(f"{who} is the account itself, not a user or role.")
@@ -195,7 +285,7 @@ async def set_membership(
     """Put a user or role into a group, or take them out; whether that changed anything."""
 
     async def work(unit: Change) -> bool:
-        principal = await _get_alive(unit.tx, account_id, who)
+        principal = await get_alive(unit.tx, account_id, who)
         folded = await get_group(unit.tx, account_id, group)
         if member:
             changed = await principals.add_group_member(unit.tx, account_id, principal.uid, folded, unit.at)
@@ -228,20 +318,55 @@ async def list_groups(custody: Custody, account_id: str) -> list[tuple[str, int,
 
 async def add_access_key(custody: Custody, account_id: str, author: Author, now: float, who: str) -> NewAccessKey:
     """A new access key for a user or role, or for the account itself."""
-    access_key_id = "KC" + random_letters(custody.random_bytes, 22)
-    secret = random_letters(custody.random_bytes, 40)
 
-    async def work(unit: Change) -> str:
+    async def work(unit: Change) -> NewAccessKey:
         principal = await get_named(unit.tx, account_id, who)
         if principal.deleted_at is not None:
             raise OperatorError(f"{who} is deleted; a deleted user gets no access key.")
-        sealed = seal_access_key_secret(custody.sealer, account_id, access_key_id, secret.encode())
-        await principals.add_access_key(unit.tx, account_id, access_key_id, principal.uid, sealed, unit.at)
-        unit.record("access_key_created", uid=principal.uid, subject=f"access-key/{access_key_id}")
-        unit.touch_permissions()
-        return principal.uid
+        return await _add_access_key(custody, unit, principal.uid)
 
-    uid = await change(custody.store, account_id, author, now, work)
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def rotate_access_key(
+    custody: Custody, account_id: str, author: Author, now: float, access_key_id: str, *, disable_old: bool
+) -> NewAccessKey:
+    """Another access key for whoever holds this one, which goes on or is disabled in the same change."""
+
+    async def work(unit: Change) -> NewAccessKey:
+        old = await _get_key(unit.tx, account_id, access_key_id)
+        new = await _add_access_key(custody, unit, old.uid, {"instead_of": access_key_id})
+        if disable_old:
+            await _set_disabled(unit, old, disabled=True)
+        return new
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def recover_account_key(
+    custody: Custody, account_id: str, author: Author, now: float, *, disable_others: bool
+) -> tuple[NewAccessKey, list[AccessKey]]:
+    """A new access key of the account itself, and its others that were active, which go on or are disabled too."""
+
+    async def work(unit: Change) -> tuple[NewAccessKey, list[AccessKey]]:
+        others = [key for key in await principals.list_access_keys(unit.tx, account_id, account_id) if key.is_active]
+        new = await _add_access_key(custody, unit, account_id)
+        for key in others if disable_others else ():
+            await _set_disabled(unit, key, disabled=True)
+        return new, others
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def _add_access_key(
+    custody: Custody, unit: Change, uid: str, details: dict[str, str] | None = None
+) -> NewAccessKey:
+    access_key_id = "KC" + random_letters(custody.random_bytes, 22)
+    secret = random_letters(custody.random_bytes, 40)
+    sealed = seal_access_key_secret(custody.sealer, unit.account_id, access_key_id, secret.encode())
+    await principals.add_access_key(unit.tx, unit.account_id, access_key_id, uid, sealed, unit.at)
+    unit.record("access_key_created", uid=uid, subject=f"access-key/{access_key_id}", details=details)
+    unit.touch_permissions()
     return NewAccessKey(access_key_id, secret, uid)
 
 
@@ -251,15 +376,19 @@ async def set_access_key_disabled(
     """Disable an access key (refused from the next request on), or enable it."""
 
     async def work(unit: Change) -> None:
-        key = await _get_key(unit.tx, account_id, access_key_id)
-        if (key.disabled_at is not None) == disabled:
-            return
-        await principals.set_access_key_disabled(unit.tx, account_id, access_key_id, unit.at if disabled else None)
-        kind = "access_key_disabled" if disabled else "access_key_enabled"
-        unit.record(kind, uid=key.uid, subject=f"access-key/{access_key_id}")
-        unit.touch_permissions()
+        await _set_disabled(unit, await _get_key(unit.tx, account_id, access_key_id), disabled=disabled)
 
     await change(custody.store, account_id, author, now, work)
+
+
+async def _set_disabled(unit: Change, key: AccessKey, *, disabled: bool) -> None:
+    if (key.disabled_at is not None) == disabled:
+        return
+    at = unit.at if disabled else None
+    await principals.set_access_key_disabled(unit.tx, unit.account_id, key.access_key_id, at)
+    kind = "access_key_disabled" if disabled else "access_key_enabled"
+    unit.record(kind, uid=key.uid, subject=f"access-key/{key.access_key_id}")
+    unit.touch_permissions()
 
 
 async def delete_access_key(custody: Custody, account_id: str, author: Author, now: float, access_key_id: str) -> None:

@@ -49,6 +49,7 @@ from kubecustody.server.addresses import caller_address, came_by_tls, may_speak_
 from kubecustody.server.bodies import ClientGone, read_body
 from kubecustody.server.decoding import decode_input
 from kubecustody.server.json_bodies import takes_body
+from kubecustody.server.key_uses import KeyUses
 from kubecustody.server.metrics import Metrics
 from kubecustody.server.observer import Observer
 from kubecustody.server.responses import Answer, ErrorResponder, answer_result
@@ -122,6 +123,7 @@ class Application:
         self._access_log = access_log
         self._proxies = settings.proxies
         self._plain_peers: set[str] = set()
+        self.key_uses = KeyUses(custody.store)
         self.observer = Observer(custody, clock)
         self.tasks = TaskRunner(custody, clock, lambda account_id: self.observer.hurry(account_id, _EVERY_CLUSTER))
         # Each worker counts for itself, so each has its share.
@@ -322,6 +324,8 @@ class Application:
         seconds = time.perf_counter() - trace.started
         self._metrics.count_request(trace.operation, answer.code, seconds)
         caller = trace.caller
+        if caller is not None:
+            self.key_uses.note(caller, time.time())
         self._access_log.write(
             AccessLine(
                 format_time(int(time.time())),

@@ -183,7 +183,8 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
             config = server_config(settings, application)
             config.load()
             keeper = config.ssl and asyncio.create_task(_keep_certificate(settings, custody, config.ssl))
-            beside = [asyncio.create_task(one) for one in (application.tasks.keep(), application.observer.keep())]
+            keeping = (application.tasks.keep(), application.observer.keep(), application.key_uses.keep())
+            beside = [asyncio.create_task(one) for one in keeping]
             server = uvicorn.Server(config)
             # From here on the server itself is told; it raises the signal once more when it has stopped.
             for number in _STOP_SIGNALS:
@@ -195,6 +196,7 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
             for task in beside:
                 task.cancel()
             await application.tasks.close()
+            await application.key_uses.write()
             await custody.close_connections()
     finally:
         access_log.flush()

@@ -1,5 +1,6 @@
 """Principals, their names, groups, policies and access keys."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from kubecustody.store.statements import statement
@@ -17,6 +18,7 @@ class Principal(NamedTuple):
     name: str | None
     display_name: str | None
     delegated_admin: int
+    email_folded: str | None
 
 
 class Group(NamedTuple):
@@ -39,13 +41,19 @@ class StoredPolicy(NamedTuple):
 
 
 class AccessKey(NamedTuple):
-    """An access key without its secret."""
+    """An access key without its secret. used_at: when it last signed a request, to the minute; None: never."""
 
     access_key_id: str
     uid: str
     created_at: int
     disabled_at: int | None
     deleted_at: int | None
+    used_at: int | None
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it is neither disabled nor deleted."""
+        return self.disabled_at is None and self.deleted_at is None
 
 
 class Attachment(NamedTuple):
@@ -87,6 +95,7 @@ _ADD_KEY = statement("add_access_key")
 _FIND_KEY = statement("find_access_key")
 _LIST_KEYS_OF = statement("list_access_keys_of")
 _LIST_KEYS = statement("list_access_keys")
+_NOTE_KEY_USE = statement("note_access_key_use")
 _SET_KEY_DISABLED = statement("set_access_key_disabled")
 _SET_KEY_DELETED = statement("set_access_key_deleted")
 _SET_KEYS_OF_DELETED = statement("set_access_keys_of_deleted")
@@ -238,6 +247,11 @@ async def list_access_keys(tx: Transaction, account_id: str, uid: str | None) ->
     else:
         rows = await tx.fetch_all(_LIST_KEYS_OF, account_id, uid)
     return [AccessKey._make(row) for row in rows]
+
+
+async def note_access_key_uses(tx: Transaction, uses: Iterable[tuple[str, str, int]]) -> None:
+    """Record when keys last signed a request, as (account_id, access_key_id, unix seconds); a newer use stays."""
+    await tx.execute_many(_NOTE_KEY_USE, uses)
 
 
 async def set_access_key_disabled(

@@ -1,5 +1,7 @@
 """Users, roles, groups and their access keys."""
 
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,14 @@ from kubecustody.cli.output import (
     tell_secret,
     time_or_none,
 )
+from kubecustody.cli.profiles import ProfileFile
+from kubecustody.core.errors import OperatorError
 from kubecustody.core.names import PrincipalKind
+from kubecustody.core.people import Person, parse_people
 from kubecustody.core.times import format_time
-from kubecustody.custody import principals, sessions
+from kubecustody.custody import leaving, principals, sessions
 
+_LARGEST_CSV_BYTES = 16 * 2**20
 _OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="New file for the secret (0600).")
 
 
@@ -48,14 +54,25 @@ def _principal_commands(group: click.Group, kind: PrincipalKind) -> None:
     @click.option("--display-name", default="", help="Defaults to the name.")
     @click.option("--email")
     @click.option("--uid", metavar="DIGITS", help="Made up unless given.")
+    @click.option(
+        "--profile",
+        "profile_file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        metavar="FILE",
+        help="Also make an access key, as the profile NAME of this file of the SDKs (0600; others in it stay).",
+    )
     @pass_machine
-    def add_command(machine: Machine, name: str, display_name: str, email: str | None, uid: str | None) -> None:
+    def add_command(
+        machine: Machine, name: str, display_name: str, email: str | None, uid: str | None, profile_file: Path | None
+    ) -> None:
         """Add one; prints the uid."""
-        say(
-            machine.change(
-                principals.add_principal, kind=kind, name=name, display_name=display_name, email=email, uid=uid
-            )
-        )
+        person = Person(0, name, display_name, email or "", uid or "")
+        if profile_file is None:
+            said = person._asdict()
+            del said["line"]
+            say(machine.change(principals.add_principal, kind=kind, **said))
+        else:
+            say(_add_with_profile(machine, kind, person, ProfileFile(profile_file)))
 
     @group.command("disable")
     @click.argument("who")
@@ -84,11 +101,61 @@ def _principal_commands(group: click.Group, kind: PrincipalKind) -> None:
 
     @group.command("delete")
     @click.argument("who")
+    @click.option("--clean", is_flag=True, help="Also ask the removal of all that it holds, and end its permissions.")
+    @click.option("--keep-access", is_flag=True, help="Delete it although it may still get into clusters.")
+    @click.option("--reason", default="", help="Why; it is kept with the events.")
     @pass_machine
-    def delete_command(machine: Machine, who: str) -> None:
-        """Delete WHO (uid, name or e-mail) and their access keys; the uid is never used again."""
-        uid = machine.change(principals.delete_principal, who)
-        say(f"{uid} is deleted. What it holds on clusters lives on: see ListUserKubeConfigStates Uid={uid}.")
+    def delete_command(machine: Machine, who: str, clean: bool, keep_access: bool, reason: str) -> None:
+        """Delete WHO (uid, name or e-mail) and their access keys; the uid is never used again.
+
+        Who may still get into a cluster is deleted only with --clean or --keep-access: what it holds is told first.
+        """
+        _delete(machine, who, clean=clean, keep_access=keep_access, reason=reason)
+
+
+def _add_with_profile(machine: Machine, kind: PrincipalKind, person: Person, profiles: ProfileFile) -> str:
+    profiles.check_new(person.name)
+    key = machine.change(principals.add_principal_with_key, kind=kind, person=person)
+    try:
+        profiles.add(person.name, key.access_key_id, key.secret, machine.settings.public_url)
+    except OperatorError as error:
+        raise OperatorError(
+            f"{error} {key.uid} is added, and the secret of {key.access_key_id} is lost: "
+            f"`kubecustody admin keys rotate {key.access_key_id} --disable-old` makes another."
+        ) from error
+    note(f"Its access key {key.access_key_id} is the profile {person.name} of {profiles.path}.")
+    return key.uid
+
+
+def _delete(machine: Machine, who: str, *, clean: bool, keep_access: bool, reason: str) -> None:
+    if clean and keep_access:
+        raise OperatorError("Say either --clean or --keep-access.")
+    departure = machine.look(leaving.look_at_departure, who, time.time())
+    if departure.held:
+        note(f"{departure.uid} may get in with:")
+        _note_held(departure.held)
+    if departure.roles:
+        note(f"It is permitted: {', '.join(departure.roles)}.")
+    if departure.may_get_in and not (clean or keep_access):
+        raise OperatorError(
+            f"{who} is not deleted: say --clean to have all of that removed, or --keep-access to leave it as it is."
+        )
+    if clean:
+        done = machine.change(leaving.delete_and_clean, who, reason=reason)
+        what = f"The removal of what it held ({done.asked} credentials) is asked"
+        if done.closed:
+            note(f"Nothing can be asked in clusters of this state: {', '.join(done.closed)}.")
+    else:
+        machine.change(principals.delete_principal, who, reason=reason)
+        what = "What it holds on clusters lives on" if departure.held else "What it held on clusters is listed still"
+    say(f"{departure.uid} is deleted. {what}: see ListUserKubeConfigStates Uid={departure.uid}.")
+
+
+def _note_held(held: Sequence[leaving.Held]) -> None:
+    for one in held:
+        end = f"until {format_time(one.not_after)}" if one.not_after is not None else "without a known end"
+        asked = ", its removal is asked" if one.removal_requested else ""
+        note(f"  {one.cluster_name} ({one.cluster_id}): {one.state} {end}, {one.common_name}{asked}")
 
 
 @click.group("users")
@@ -103,6 +170,41 @@ def roles_group() -> None:
 
 _principal_commands(users_group, PrincipalKind.USER)
 _principal_commands(roles_group, PrincipalKind.ROLE)
+
+
+@users_group.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE.csv")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and add nobody.")
+@output_option
+@pass_machine
+def import_users_command(machine: Machine, file: Path, dry_run: bool, output: str) -> None:
+    """Add the users of a CSV file: all of them, or none, with every fault and its line.
+
+    The first line names the columns: name, and any of display_name, email, uid. Whoever is a user already, just so,
+    stays as they are, so the same file may be imported again.
+    """
+    with file.open("rb") as stream:
+        data = stream.read(_LARGEST_CSV_BYTES + 1)
+    if len(data) > _LARGEST_CSV_BYTES:
+        raise OperatorError(f"{file} is larger than {_LARGEST_CSV_BYTES // 2**20} MiB. Import it in parts.")
+    people = parse_people(data)
+    if dry_run:
+        users = machine.look(principals.check_import, people)
+    else:
+        users = machine.change(principals.import_users, people)
+    new = "would be added" if dry_run else "added"
+    rows = [
+        {
+            "line": user.person.line,
+            "uid": user.uid or None,
+            "name": user.person.name,
+            "email": user.person.email or None,
+            "outcome": "is there already" if user.known else new,
+        }
+        for user in users
+    ]
+    print_rows(rows, ["line", "uid", "name", "email", "outcome"], output, empty="Nobody.")
+    note(f"{sum(not user.known for user in users)} {new}, {sum(user.known for user in users)} there already.")
 
 
 # --- sessions of roles
@@ -236,17 +338,19 @@ def keys_group() -> None:
 @output_option
 @pass_machine
 def list_keys_command(machine: Machine, user: str | None, output: str) -> None:
-    """List access keys, without their secrets."""
+    """List access keys, without their secrets. The last use is known to the minute."""
     rows = [
         {
             "access_key_id": key.access_key_id,
             "uid": key.uid,
             "state": "deleted" if key.deleted_at else "disabled" if key.disabled_at else "active",
             "created_at": time_or_none(key.created_at),
+            "last_used_at": time_or_none(key.used_at),
         }
         for key in machine.look(principals.list_access_keys, user)
     ]
-    print_rows(rows, ["access_key_id", "uid", "state", "created_at"], output, empty="No access keys.")
+    columns = ["access_key_id", "uid", "state", "created_at", "last_used_at"]
+    print_rows(rows, columns, output, empty="No access keys.")
 
 
 @keys_group.command("add")
@@ -257,7 +361,45 @@ def list_keys_command(machine: Machine, user: str | None, output: str) -> None:
 def add_key_command(machine: Machine, who: str, out: Path | None, reason: str) -> None:
     """Make an access key for WHO (uid, name or e-mail; the account's id for the account itself)."""
     check_can_tell_secret(out)
-    key = machine.change(principals.add_access_key, who, reason=reason)
+    _tell_key(machine, machine.change(principals.add_access_key, who, reason=reason), out)
+
+
+@keys_group.command("rotate")
+@click.argument("access_key_id")
+@click.option("--disable-old", is_flag=True, help="Disable the old key at once, as when it was stolen.")
+@_OUT
+@reason_option
+@pass_machine
+def rotate_key_command(machine: Machine, access_key_id: str, disable_old: bool, out: Path | None, reason: str) -> None:
+    """Make another access key for whoever holds this one, which goes on until it is disabled."""
+    check_can_tell_secret(out)
+    key = machine.change(principals.rotate_access_key, access_key_id, disable_old=disable_old, reason=reason)
+    _tell_key(machine, key, out)
+    if disable_old:
+        note(f"{access_key_id} is disabled.")
+    else:
+        note(
+            f"{access_key_id} goes on. When `kubecustody admin keys list` shows no new use of it: "
+            f"`kubecustody admin keys disable {access_key_id} --reason WHY`."
+        )
+
+
+@keys_group.command("recover")
+@click.option("--disable-others", is_flag=True, help="Disable the account's other keys, as when one was stolen.")
+@_OUT
+@reason_option
+@pass_machine
+def recover_key_command(machine: Machine, disable_others: bool, out: Path | None, reason: str) -> None:
+    """Make an access key of the account itself, where its own was lost: whoever runs this machine may."""
+    check_can_tell_secret(out)
+    key, others = machine.change(principals.recover_account_key, disable_others=disable_others, reason=reason)
+    _tell_key(machine, key, out)
+    for other in others:
+        used = f"last used {format_time(other.used_at)}" if other.used_at else "never used as far as is known"
+        note(f"{other.access_key_id} of the account {'is disabled' if disable_others else 'goes on'}; {used}.")
+
+
+def _tell_key(machine: Machine, key: principals.NewAccessKey, out: Path | None) -> None:
     tell_secret(
         {
             "ALIBABA_CLOUD_ACCESS_KEY_ID": key.access_key_id,

@@ -3,21 +3,25 @@ INSERT INTO principals (account_id, uid, kind, created_at, disabled_at, deleted_
 VALUES (:account_id, :uid, :kind, :created_at, NULL, NULL);
 
 -- name: find_principal(account_id, uid)
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin,
+       n.email_folded
 FROM principals AS p LEFT JOIN personal_names AS n ON n.account_id = p.account_id AND n.uid = p.uid
 WHERE p.account_id = :account_id AND p.uid = :uid;
 
 -- name: find_principal_by_name(account_id, folded)
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin,
+       n.email_folded
 FROM personal_names AS n JOIN principals AS p ON p.account_id = n.account_id AND p.uid = n.uid
 WHERE n.account_id = :account_id AND n.name_folded = :folded
 UNION
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin,
+       n.email_folded
 FROM personal_names AS n JOIN principals AS p ON p.account_id = n.account_id AND p.uid = n.uid
 WHERE n.account_id = :account_id AND n.email_folded = :folded;
 
 -- name: list_principals_after(account_id, kind, after_uid, at_most)
-SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin
+SELECT p.uid, p.kind, p.created_at, p.disabled_at, p.deleted_at, n.name, n.display_name, p.delegated_admin,
+       n.email_folded
 FROM principals AS p LEFT JOIN personal_names AS n ON n.account_id = p.account_id AND n.uid = p.uid
 WHERE p.account_id = :account_id AND p.kind = :kind AND p.uid > :after_uid
 ORDER BY p.uid LIMIT :at_most;
@@ -112,16 +116,29 @@ INSERT INTO access_keys (account_id, access_key_id, uid, sealed_secret, created_
 VALUES (:account_id, :access_key_id, :uid, :sealed_secret, :created_at, NULL, NULL);
 
 -- name: find_access_key(account_id, access_key_id)
-SELECT access_key_id, uid, created_at, disabled_at, deleted_at FROM access_keys
-WHERE account_id = :account_id AND access_key_id = :access_key_id;
+SELECT k.access_key_id, k.uid, k.created_at, k.disabled_at, k.deleted_at, u.used_at
+FROM access_keys AS k
+LEFT JOIN access_key_uses AS u ON u.account_id = k.account_id AND u.access_key_id = k.access_key_id
+WHERE k.account_id = :account_id AND k.access_key_id = :access_key_id;
 
 -- name: list_access_keys_of(account_id, uid)
-SELECT access_key_id, uid, created_at, disabled_at, deleted_at FROM access_keys
-WHERE account_id = :account_id AND uid = :uid ORDER BY created_at, access_key_id;
+SELECT k.access_key_id, k.uid, k.created_at, k.disabled_at, k.deleted_at, u.used_at
+FROM access_keys AS k
+LEFT JOIN access_key_uses AS u ON u.account_id = k.account_id AND u.access_key_id = k.access_key_id
+WHERE k.account_id = :account_id AND k.uid = :uid ORDER BY k.created_at, k.access_key_id;
 
 -- name: list_access_keys(account_id)
-SELECT access_key_id, uid, created_at, disabled_at, deleted_at FROM access_keys
-WHERE account_id = :account_id AND deleted_at IS NULL ORDER BY uid, created_at, access_key_id;
+SELECT k.access_key_id, k.uid, k.created_at, k.disabled_at, k.deleted_at, u.used_at
+FROM access_keys AS k
+LEFT JOIN access_key_uses AS u ON u.account_id = k.account_id AND u.access_key_id = k.access_key_id
+WHERE k.account_id = :account_id AND k.deleted_at IS NULL ORDER BY k.uid, k.created_at, k.access_key_id;
+
+-- name: note_access_key_use(account_id, access_key_id, used_at)
+-- Workers tell of uses in any order.
+INSERT INTO access_key_uses (account_id, access_key_id, used_at)
+VALUES (:account_id, :access_key_id, :used_at)
+ON CONFLICT (account_id, access_key_id) DO UPDATE SET used_at = excluded.used_at
+WHERE excluded.used_at > access_key_uses.used_at;
 
 -- name: set_access_key_disabled(account_id, access_key_id, disabled_at)
 UPDATE access_keys SET disabled_at = :disabled_at WHERE account_id = :account_id AND access_key_id = :access_key_id;
