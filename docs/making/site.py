@@ -120,6 +120,7 @@ def render_markdown(text: str, name: str) -> str:
     markdown = _markdown()
     tokens = markdown.parse(text)
     _name_headings(tokens)
+    _demote_empty_headers(tokens)
     for token in tokens:
         for child in token.children or ():
             if child.type == "link_open":
@@ -155,6 +156,13 @@ def _name_headings(tokens: list[Token]) -> None:
             slug = heading_id(content.content)
             number = seen[slug] = seen.get(slug, -1) + 1
             token.attrSet("id", f"{slug}-{number}" if number else slug)
+
+
+def _demote_empty_headers(tokens: list[Token]) -> None:
+    """A header without words, as above the first column of a comparison, is a cell like any other."""
+    for opening, content, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if opening.type == "th_open" and not content.content:
+            opening.tag = closing.tag = "td"
 
 
 def heading_id(title: str) -> str:
