@@ -71,6 +71,7 @@ _GRANT = Call(
     "GrantPermissions",
     {"uid": "{alice}", "body": [{"cluster": "{prod-eu}", "role_type": "cluster", "role_name": "ops"}]},
 )
+_ISSUE = Call("IssueCredential", {"ClusterId": "{prod-eu}", "Csr": "{csr}", "TemporaryDurationMinutes": 60})
 # What is called where the catalogue's own examples do not say it: every other parameter is left out.
 CALLS = (
     Call("ListUserKubeConfigStates", {"Uid": "{alice}", "page_number": "1", "page_size": "10"}),
@@ -115,7 +116,14 @@ CALLS = (
     Call("DescribeClustersForRegion", {"region_id": "local", "page_size": "2"}),
     Call("DescribeClustersV1", {"page_size": "2"}),
     Call("DescribeClusters", {"name": "prod-eu"}),
-    Call("IssueCredential", {"ClusterId": "{prod-eu}", "Csr": "{csr}", "TemporaryDurationMinutes": 60}),
+    _ISSUE,
+    Call("ListCredentials", {"Uid": "{alice}", "State": "Live", "MaxResults": "2"}),
+    Call("DescribeCredential", {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}"}, (_ISSUE,)),
+    Call(
+        "RevokeCredential",
+        {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}", "Reason": "found in a public repository"},
+        (_ISSUE,),
+    ),
 )
 
 
@@ -293,7 +301,7 @@ def mask(text: str) -> str:
     """The text without what is secret or made anew each time: keys, certificates, fingerprints, signatures."""
     text = re.sub(r"(-----BEGIN ([A-Z ]+)-----).*?(-----END \2-----)", rf"\1\\n{MASK}\\n\3", text, flags=re.DOTALL)
     text = re.sub(r"((?:certificate-authority|client-certificate|client-key)-data: )[\w+/=]+", rf"\1{MASK}", text)
-    text = re.sub(r'("(?:fingerprint|plan_hash)": ")[0-9a-f]+', rf"\1{MASK}", text)
+    text = re.sub(r'("(?:fingerprint|serial|plan_hash)": ")[0-9a-f]+', rf"\1{MASK}", text)
     return re.sub(r"\b[0-9a-f]{64}\b", MASK, text)
 
 

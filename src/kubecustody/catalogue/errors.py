@@ -135,6 +135,29 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Have somebody else clean you; the account's kubeconfigs end by RevokeK8sClusterKubeConfig.",
     ),
     ErrorDefinition(
+        "ErrorCredentialNotFound",
+        404,
+        "The cluster {cluster_id} has no credential {credential} that is known here. ListCredentials finds a "
+        "fingerprint or serial number in every cluster.",
+        "No credential of the cluster has this fingerprint (64 hex digits) or serial number.",
+        "Look it up with ListCredentials or `kubecustody find`.",
+    ),
+    ErrorDefinition(
+        "ErrorCredentialAmbiguous",
+        400,
+        "Several credentials of the cluster {cluster_id} have the serial number {serial}. Name one by its fingerprint: "
+        "{fingerprints}.",
+        "A serial number is unique among the certificates of one CA only, and the cluster has had several.",
+        "Name the credential by its fingerprint, which the message lists.",
+    ),
+    ErrorDefinition(
+        "ForbiddenRevokeCredential",
+        403,
+        "This credential is not revoked here: {reason}",
+        "It belongs to a component of the cluster, or it is the one by which this server reaches the cluster.",
+        "Do what the message says. Components of a cluster are renewed with the cluster's own tools.",
+    ),
+    ErrorDefinition(
         "ForbiddenGrantPermissions",
         403,
         "These permissions cannot be changed by this caller: {reason}",

@@ -2,6 +2,7 @@
 
 from kubecustody.catalogue.account import ACCOUNT_OPERATIONS
 from kubecustody.catalogue.clusters import CLUSTER_OPERATIONS
+from kubecustody.catalogue.credentials import CREDENTIAL_OPERATIONS
 from kubecustody.catalogue.kubeconfigs import KUBECONFIG_OPERATIONS
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
@@ -13,6 +14,7 @@ OPERATIONS: tuple[Operation, ...] = (
     LIST_USER_KUBECONFIG_STATES,
     LIST_CLUSTER_KUBECONFIG_STATES,
     *KUBECONFIG_OPERATIONS,
+    *CREDENTIAL_OPERATIONS,
     *PERMISSION_OPERATIONS,
     *TASK_OPERATIONS,
     *CLUSTER_OPERATIONS,

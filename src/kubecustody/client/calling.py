@@ -22,6 +22,14 @@ from kubecustody.catalogue.clusters import (
     LegacyCluster,
     ListedCluster,
 )
+from kubecustody.catalogue.credentials import (
+    DescribeCredentialInput,
+    DescribeCredentialOutput,
+    ListCredentialsInput,
+    ListCredentialsOutput,
+    RevokeCredentialInput,
+    RevokeCredentialOutput,
+)
 from kubecustody.catalogue.kubeconfigs import (
     BareKubeconfigOutput,
     CleanInput,
@@ -188,6 +196,57 @@ class Calls:
                     private_ip_address=private_ip_address,
                     temporary_duration_minutes=temporary_duration_minutes,
                 ),
+            ),
+        )
+
+    def list_credentials(
+        self,
+        *,
+        uid: str = "",
+        cluster_id: str = "",
+        state: str = "",
+        expires_before: str = "",
+        deleted_holders: bool = False,
+        fingerprint: str = "",
+        serial: str = "",
+        max_results: int = 50,
+        next_token: str = "",
+    ) -> ListCredentialsOutput:
+        """List credentials one by one: by holder, cluster, state, expiry, fingerprint or serial number."""
+        return cast(
+            "ListCredentialsOutput",
+            self._call(
+                "ListCredentials",
+                ListCredentialsInput(
+                    uid=uid,
+                    cluster_id=cluster_id,
+                    state=state,
+                    expires_before=expires_before,
+                    deleted_holders=deleted_holders,
+                    fingerprint=fingerprint,
+                    serial=serial,
+                    max_results=max_results,
+                    next_token=next_token,
+                ),
+            ),
+        )
+
+    def describe_credential(self, cluster_id: str, credential: str) -> DescribeCredentialOutput:
+        """Look at one credential: its facts, the evidence about it, its events, and who was given its private key."""
+        return cast(
+            "DescribeCredentialOutput",
+            self._call("DescribeCredential", DescribeCredentialInput(cluster_id=cluster_id, credential=credential)),
+        )
+
+    def revoke_credential(
+        self, cluster_id: str, credential: str, reason: str, *, dry_run: bool = False
+    ) -> RevokeCredentialOutput:
+        """Ask the removal of one credential, and of nothing else."""
+        return cast(
+            "RevokeCredentialOutput",
+            self._call(
+                "RevokeCredential",
+                RevokeCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason, dry_run=dry_run),
             ),
         )
 
@@ -517,6 +576,59 @@ class AsyncCalls:
                     private_ip_address=private_ip_address,
                     temporary_duration_minutes=temporary_duration_minutes,
                 ),
+            ),
+        )
+
+    async def list_credentials(
+        self,
+        *,
+        uid: str = "",
+        cluster_id: str = "",
+        state: str = "",
+        expires_before: str = "",
+        deleted_holders: bool = False,
+        fingerprint: str = "",
+        serial: str = "",
+        max_results: int = 50,
+        next_token: str = "",
+    ) -> ListCredentialsOutput:
+        """List credentials one by one: by holder, cluster, state, expiry, fingerprint or serial number."""
+        return cast(
+            "ListCredentialsOutput",
+            await self._call(
+                "ListCredentials",
+                ListCredentialsInput(
+                    uid=uid,
+                    cluster_id=cluster_id,
+                    state=state,
+                    expires_before=expires_before,
+                    deleted_holders=deleted_holders,
+                    fingerprint=fingerprint,
+                    serial=serial,
+                    max_results=max_results,
+                    next_token=next_token,
+                ),
+            ),
+        )
+
+    async def describe_credential(self, cluster_id: str, credential: str) -> DescribeCredentialOutput:
+        """Look at one credential: its facts, the evidence about it, its events, and who was given its private key."""
+        return cast(
+            "DescribeCredentialOutput",
+            await self._call(
+                "DescribeCredential", DescribeCredentialInput(cluster_id=cluster_id, credential=credential)
+            ),
+        )
+
+    async def revoke_credential(
+        self, cluster_id: str, credential: str, reason: str, *, dry_run: bool = False
+    ) -> RevokeCredentialOutput:
+        """Ask the removal of one credential, and of nothing else."""
+        return cast(
+            "RevokeCredentialOutput",
+            await self._call(
+                "RevokeCredential",
+                RevokeCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason, dry_run=dry_run),
             ),
         )
 

@@ -170,6 +170,33 @@ class CleanForbidden(RequestError):
 
 
 @dataclass(eq=False)
+class CredentialNotFound(RequestError):
+    """The cluster has no credential of this fingerprint or serial number."""
+
+    code: ClassVar[str] = "ErrorCredentialNotFound"
+    credential: str
+    cluster_id: str
+
+
+@dataclass(eq=False)
+class CredentialAmbiguous(RequestError):
+    """Several credentials of the cluster have this serial number."""
+
+    code: ClassVar[str] = "ErrorCredentialAmbiguous"
+    serial: str
+    cluster_id: str
+    fingerprints: str
+
+
+@dataclass(eq=False)
+class RevokeForbidden(RequestError):
+    """This credential is not revoked here. `reason` says why and what to do."""
+
+    code: ClassVar[str] = "ForbiddenRevokeCredential"
+    reason: str
+
+
+@dataclass(eq=False)
 class GrantForbidden(RequestError):
     """The caller may not change these permissions. `reason` says why."""
 

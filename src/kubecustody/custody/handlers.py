@@ -27,6 +27,8 @@ ActHandler = Callable[[Act, Any], Awaitable[Result]]
 READ_HANDLERS: dict[str, tuple[str, str]] = {
     "ListUserKubeConfigStates": ("kubeconfig_states", "list_user_kubeconfig_states"),
     "ListClusterKubeconfigStates": ("kubeconfig_states", "list_cluster_kubeconfig_states"),
+    "ListCredentials": ("credentials", "list_credentials"),
+    "DescribeCredential": ("credentials", "describe_credential"),
     "DescribeClustersV1": ("cluster_lists", "describe_clusters_v1"),
     "DescribeClusters": ("cluster_lists", "describe_clusters"),
     "DescribeClustersForRegion": ("cluster_lists", "describe_clusters_for_region"),
@@ -48,6 +50,7 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
     "UpdateK8sClusterUserConfigExpire": ("issuing", "update_user_config_expire"),
     "RevokeK8sClusterKubeConfig": ("issuing", "revoke_kubeconfig"),
     "IssueCredential": ("issuing", "issue_credential"),
+    "RevokeCredential": ("revoking", "revoke_credential"),
     "GrantPermissions": ("permissions", "grant_permissions"),
     "UpdateUserPermissions": ("permissions", "update_user_permissions"),
     "CleanClusterUserPermissions": ("cleaning", "clean_cluster_user_permissions"),

@@ -195,14 +195,15 @@ async def _explain(
         state.removal_requested_at = _time_or_none(max(requested, default=None))
         vouched = state.cert_state is CertState.UNEXPIRED
         latest = max(deciding, key=lambda one: (one.vouched_until if vouched else one.not_after) or math.inf)
-        state.cert_state_reason = _reason_of_live(state.cert_state, latest, now)
+        state.cert_state_reason = reason_of_live(state.cert_state, latest, now)
         return
     state.cert_state_reason, state.removal_requested_at = await _reason_of_dead(
         tx, account_id, uid, cluster, state.cert_state, state.cert_expire_time
     )
 
 
-def _reason_of_live(state: CertState, latest: Credential, now: float) -> str:
+def reason_of_live(state: CertState, latest: Credential, now: float) -> str:
+    """Why a credential that may still get in is in this state, in a sentence."""
     if state is CertState.UNEXPIRED:
         if now < latest.not_before:
             return f"A certificate is vouched for and will be valid from {format_time(latest.not_before)} on."

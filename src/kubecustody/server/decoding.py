@@ -47,6 +47,8 @@ def decode_input(operation: Operation, path_values: dict[str, bytes], query_stri
                 continue
             given = query.get(member.wire_name)
             if given is None:
+                if member.required:
+                    raise _Refusal("is mandatory: put it into the query.")
                 continue
             if len(given) > 1:
                 raise _Refusal(f"is given {len(given)} times; give it once.")

@@ -15,3 +15,6 @@ CREATE TABLE access_key_uses (
     used_at INTEGER NOT NULL,
     PRIMARY KEY (account_id, access_key_id)
 ) STRICT, WITHOUT ROWID;
+
+-- Everything that happened to one credential, policy, access key.
+CREATE INDEX events_by_subject ON events (account_id, subject, event_no) WHERE subject <> '';
