@@ -3,6 +3,7 @@
 from kubecustody.catalogue.account import ACCOUNT_OPERATIONS
 from kubecustody.catalogue.clusters import CLUSTER_OPERATIONS
 from kubecustody.catalogue.credentials import CREDENTIAL_OPERATIONS
+from kubecustody.catalogue.events import EVENT_OPERATIONS
 from kubecustody.catalogue.kubeconfigs import KUBECONFIG_OPERATIONS
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
@@ -20,6 +21,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *CLUSTER_OPERATIONS,
     *ACCOUNT_OPERATIONS,
     *REGISTERING_OPERATIONS,
+    *EVENT_OPERATIONS,
 )
 
 

@@ -30,6 +30,7 @@ from kubecustody.catalogue.credentials import (
     RevokeCredentialInput,
     RevokeCredentialOutput,
 )
+from kubecustody.catalogue.events import ListEventsInput, ListEventsOutput, ListOwnEventsInput
 from kubecustody.catalogue.kubeconfigs import (
     BareKubeconfigOutput,
     CleanInput,
@@ -454,6 +455,60 @@ class Calls:
             self._call("ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)),
         )
 
+    def list_events(
+        self,
+        *,
+        uid: str = "",
+        cluster_id: str = "",
+        kind: str = "",
+        start_time: str = "",
+        end_time: str = "",
+        next_token: str = "",
+        max_results: int = 50,
+    ) -> ListEventsOutput:
+        """List what happened in the account."""
+        return cast(
+            "ListEventsOutput",
+            self._call(
+                "ListEvents",
+                ListEventsInput(
+                    uid=uid,
+                    cluster_id=cluster_id,
+                    kind=kind,
+                    start_time=start_time,
+                    end_time=end_time,
+                    next_token=next_token,
+                    max_results=max_results,
+                ),
+            ),
+        )
+
+    def list_own_events(
+        self,
+        *,
+        cluster_id: str = "",
+        kind: str = "",
+        start_time: str = "",
+        end_time: str = "",
+        next_token: str = "",
+        max_results: int = 50,
+    ) -> ListEventsOutput:
+        """List what happened that is about the caller."""
+        return cast(
+            "ListEventsOutput",
+            self._call(
+                "ListOwnEvents",
+                ListOwnEventsInput(
+                    cluster_id=cluster_id,
+                    kind=kind,
+                    start_time=start_time,
+                    end_time=end_time,
+                    next_token=next_token,
+                    max_results=max_results,
+                ),
+            ),
+        )
+
 
 class AsyncCalls:
     """Every operation as a method, its answer awaited."""
@@ -844,5 +899,59 @@ class AsyncCalls:
             "ManageClusterOutput",
             await self._call(
                 "ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)
+            ),
+        )
+
+    async def list_events(
+        self,
+        *,
+        uid: str = "",
+        cluster_id: str = "",
+        kind: str = "",
+        start_time: str = "",
+        end_time: str = "",
+        next_token: str = "",
+        max_results: int = 50,
+    ) -> ListEventsOutput:
+        """List what happened in the account."""
+        return cast(
+            "ListEventsOutput",
+            await self._call(
+                "ListEvents",
+                ListEventsInput(
+                    uid=uid,
+                    cluster_id=cluster_id,
+                    kind=kind,
+                    start_time=start_time,
+                    end_time=end_time,
+                    next_token=next_token,
+                    max_results=max_results,
+                ),
+            ),
+        )
+
+    async def list_own_events(
+        self,
+        *,
+        cluster_id: str = "",
+        kind: str = "",
+        start_time: str = "",
+        end_time: str = "",
+        next_token: str = "",
+        max_results: int = 50,
+    ) -> ListEventsOutput:
+        """List what happened that is about the caller."""
+        return cast(
+            "ListEventsOutput",
+            await self._call(
+                "ListOwnEvents",
+                ListOwnEventsInput(
+                    cluster_id=cluster_id,
+                    kind=kind,
+                    start_time=start_time,
+                    end_time=end_time,
+                    next_token=next_token,
+                    max_results=max_results,
+                ),
             ),
         )

@@ -93,7 +93,7 @@ async def record_cluster(
         raise OperatorError("A cluster needs a name.")
     await _check_name_is_free(unit.tx, unit.account_id, fields.name)
     account = await find_account(unit.tx, unit.account_id)
-    if await stored.was_purged(unit.tx, unit.account_id, new_id):
+    if await stored.find_purged_seq(unit.tx, unit.account_id, new_id) is not None:
         raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
     seq = unit.take_cluster_number()
     region_id = account.region_id if account else ""

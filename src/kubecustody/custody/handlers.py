@@ -41,6 +41,8 @@ READ_HANDLERS: dict[str, tuple[str, str]] = {
     "DescribeTaskInfo": ("tasks", "describe_task_info"),
     "DescribeClusterTasks": ("tasks", "describe_cluster_tasks"),
     "DescribeUserClusterActivityState": ("tasks", "describe_activity_state"),
+    "ListEvents": ("events", "list_events"),
+    "ListOwnEvents": ("events", "list_own_events"),
 }
 
 CHANGE_HANDLERS: dict[str, tuple[str, str]] = {

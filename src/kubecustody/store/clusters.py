@@ -110,9 +110,10 @@ async def list_clusters_by_name(tx: Transaction, account_id: str, name: str, at_
     return [Cluster._make(row) for row in rows]
 
 
-async def was_purged(tx: Transaction, account_id: str, cluster_id: str) -> bool:
-    """Whether a cluster of this id was purged: its id is never used again."""
-    return await tx.fetch_one(_FIND_PURGED, account_id, cluster_id) is not None
+async def find_purged_seq(tx: Transaction, account_id: str, cluster_id: str) -> int | None:
+    """The number of the purged cluster of this id, which is never used again."""
+    row = await tx.fetch_one(_FIND_PURGED, account_id, cluster_id)
+    return int(row[0]) if row is not None else None
 
 
 async def find_cluster_details(tx: Transaction, account_id: str, seq: int) -> ClusterDetails | None:

@@ -18,3 +18,8 @@ CREATE TABLE access_key_uses (
 
 -- Everything that happened to one credential, policy, access key.
 CREATE INDEX events_by_subject ON events (account_id, subject, event_no) WHERE subject <> '';
+
+-- Events by what lists of them are limited to.
+CREATE INDEX events_by_uid ON events (account_id, uid, event_no) WHERE uid <> '';
+CREATE INDEX events_by_cluster ON events (account_id, cluster_seq, event_no) WHERE cluster_seq <> 0;
+CREATE INDEX events_by_kind ON events (account_id, kind, event_no);
