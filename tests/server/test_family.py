@@ -417,6 +417,55 @@ def test_what_goes_while_a_request_waits_for_its_transaction_is_gone_for_it(home
     ]
 
 
+# --- by what is remembered of a caller
+
+
+def happen(home: Home, sql: str, uid: str) -> None:
+    with closing(sqlite3.connect(home.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert other.execute(sql, (uid,)).rowcount == 1
+        other.execute("UPDATE accounts SET iam_version = iam_version + 1")
+        other.execute("COMMIT")
+
+
+@pytest.mark.parametrize("what", GOES)
+def test_a_caller_who_is_remembered_is_refused_at_the_next_request(home: Home, what: str) -> None:
+    sql, code = GOES[what]
+    key = home.add(f"remembered {what}".replace(" ", "-"), FULL)
+    for cluster in home.clusters:  # the second time by memory
+        assert home.ask(key, GET, cluster).status == 200
+    happen(home, sql, key.uid)
+    for operation in (GET, REVOKE, GET):
+        assert refusal(home, home.ask(key, operation, home.clusters[0]), code)
+
+
+def test_a_key_that_is_enabled_again_is_served_at_once(home: Home) -> None:
+    key = home.add("on-and-off", FULL)
+    for disabled_at, status in (("NULL", 200), ("1", 400), ("NULL", 200), ("1", 400), ("NULL", 200)):
+        happen(home, f"UPDATE access_keys SET disabled_at = {disabled_at} WHERE uid = ?", key.uid)
+        assert [home.ask(key, GET, home.clusters[0]).status for _ in range(3)] == [status] * 3
+
+
+def test_what_else_is_wrong_is_not_told_to_a_key_that_is_remembered_and_disabled(home: Home) -> None:
+    key = home.add("remembered-and-wrong", FULL)
+    assert home.ask(key, GET, home.clusters[0]).status == 200
+    happen(home, "UPDATE access_keys SET disabled_at = 1 WHERE uid = ?", key.uid)
+    forged = NewAccessKey(key.access_key_id, "x" * 30, key.uid)
+    for asked in (
+        home.ask(forged, GET, home.clusters[0]),
+        home.ask(key, GET, home.clusters[0], query=(("PrivateIpAddress", "maybe"),)),
+        home.ask(key, GET, "c0"),
+    ):
+        assert refusal(home, asked, "InvalidAccessKeyId.Inactive")
+
+
+def test_a_forged_signature_of_a_key_that_is_remembered_is_refused(home: Home) -> None:
+    key = home.add("remembered-and-forged", FULL)
+    assert home.ask(key, GET, home.clusters[0]).status == 200
+    forged = NewAccessKey(key.access_key_id, "x" * 30, key.uid)
+    assert refusal(home, home.ask(forged, GET, home.clusters[0]), "SignatureDoesNotMatch")
+
+
 def test_a_store_that_stays_locked_is_told_as_unavailable_and_issues_nothing(home: Home) -> None:
     key = home.add("patient", FULL)
     with closing(sqlite3.connect(home.path, isolation_level=None)) as other:

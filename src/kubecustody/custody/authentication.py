@@ -11,7 +11,9 @@
    without one: then a call that only reads may be repeated, since real clients send equal requests within a second, and
    for any other the signature is the nonce.
 
-All of it reads the request's own snapshot, so a key that is disabled is refused at its next request.
+All of it reads the request's own snapshot, so a key that is disabled is refused at its next request. A caller may be
+recognised by what is remembered of their key instead, for a request that ends in a transaction: there the account's
+iam_version tells whether all that still holds. Memory lets in until then, and never refuses.
 """
 
 import hashlib
@@ -27,6 +29,7 @@ from kubecustody.core.errors import (
     SecurityTokenForeign,
     SecurityTokenMissing,
     ServiceUnavailable,
+    SignatureError,
     SignatureMethodUnknown,
     TimestampExpired,
 )
@@ -42,8 +45,10 @@ from kubecustody.store.nonces import NonceTable, Verdict
 from kubecustody.store.transactions import Transaction
 
 _REMEMBERED_SECRETS = 4096
+_REMEMBERED_HOLDERS = 4096
 _REMEMBERED_TOKENS = 1024
 _BEFORE_EVERY_END = 0.0
+_ONLY_READS = frozenset({Effect.READS})
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -104,6 +109,7 @@ class Authenticator:
         self._nonces = nonces
         self._secrets: OrderedDict[bytes, bytes] = OrderedDict()
         self._sessions: OrderedDict[str, Session] = OrderedDict()
+        self._holders: OrderedDict[str, KeyHolder] = OrderedDict()  # alive when they were seen; of permanent keys
 
     async def authenticate(
         self,
@@ -123,13 +129,58 @@ class Authenticator:
         self._refuse_unvouched(claim, now)
         session = self._find_session(claim.access_key_id, claim.security_token)  # 3
         holder = await _find_holder(tx, claim.access_key_id, session, now)  # 2
+        if session is None and operation.effects != _ONLY_READS:
+            _remember(self._holders, claim.access_key_id, holder, _REMEMBERED_HOLDERS)
+        return self._prove(request, operation, now, limit, claim, session, holder, origin)
+
+    def recognise(
+        self,
+        request: SignedRequest,
+        operation: Operation,
+        now: float,
+        limit: CallerLimit,
+        body: bytes = b"",
+        origin: Origin = NOWHERE,
+    ) -> Caller | None:
+        """The caller by what is remembered of their key; whoever asks compares its iam_version with the store's.
+
+        None where that does not suffice, or the signature does not hold: `authenticate` is to judge. Raises what no key
+        has a part in: SignatureError for a request of no right form, NonceUsed, ServiceUnavailable, Throttled.
+        """
+        claim = self._read_claim(request, operation, now, body)
+        self._refuse_unvouched(claim, now)
+        holder = self._holders.get(claim.access_key_id)
+        if holder is None or claim.security_token is not None:
+            return None
+        try:
+            return self._prove(request, operation, now, limit, claim, None, holder, origin)
+        except NonceUsed:
+            raise
+        except SignatureError:
+            return None
+
+    def forget(self, access_key_id: str) -> None:
+        """Remember nothing of a key any more."""
+        self._holders.pop(access_key_id, None)
+
+    def _prove(
+        self,
+        request: SignedRequest,
+        operation: Operation,
+        now: float,
+        limit: CallerLimit,
+        claim: Claim | roa.RoaClaim,
+        session: Session | None,
+        holder: KeyHolder,
+        origin: Origin,
+    ) -> Caller:
         secret = self._secret(holder, claim.access_key_id) if session is None else session.secret.encode()
         if isinstance(claim, Claim):  # 4
             verify_signature(request, claim, secret)
             nonce: str | None = claim.nonce
         else:
             roa.verify_signature(request, claim, secret)
-            nonce = claim.nonce or (None if operation.effects == {Effect.READS} else claim.signature.hex())
+            nonce = claim.nonce or (None if operation.effects == _ONLY_READS else claim.signature.hex())
         limit(holder.account_id, claim.access_key_id)
         if nonce is not None:  # 5
             self._spend_nonce(claim, nonce, holder, now)
@@ -161,7 +212,7 @@ class Authenticator:
             return read_claim(request, now=now, action=operation.name, version=API_VERSION)
         except SignatureMethodUnknown as unknown:
             legacy = self._custody.settings.legacy_signatures
-            taken = legacy == "on" or (legacy == "reads" and operation.effects == {Effect.READS})
+            taken = legacy == "on" or (legacy == "reads" and operation.effects == _ONLY_READS)
             if unknown.method != roa.SCHEME.decode() or not taken:
                 raise
         md5 = hashlib.md5(body, usedforsecurity=False).digest() if body else None

@@ -10,7 +10,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.policies import builtin_policies
@@ -36,6 +36,9 @@ SESSION_POLICY = "the policy of the session"
 MINUTES_KEY = "cs:kubeconfigdurationminutes"
 
 _REMEMBERED = 4096
+
+K = TypeVar("K")
+V = TypeVar("V")
 
 # The validity in minutes that a call would give or return: asked only where a policy asks for it.
 MinutesOf = Callable[[], Awaitable[int | None]]
@@ -67,12 +70,14 @@ def resource_of(operation: Operation, region_id: str, account_id: str, cluster_i
 class Authoriser:
     """Decides whether a caller may do an operation.
 
-    Decisions that no condition had a part in are remembered per iam_version of the account, which every change of
-    principals, groups, policies and keys raises in its transaction: what is remembered never outlives what it rests on.
+    Policies, and decisions that no condition had a part in, are remembered per iam_version of the account, which every
+    change of principals, groups, policies and keys raises in its transaction: what is remembered never outlives what it
+    rests on.
     """
 
     def __init__(self) -> None:
-        self._remembered: dict[tuple[str, str, int, str, bytes, str], Decision] = {}
+        self._decisions: dict[_Asked, Decision] = {}
+        self._policies: dict[_Version, list[NamedPolicy]] = {}
 
     async def authorise(
         self,
@@ -89,26 +94,97 @@ class Authoriser:
         """
         if caller.kind == PrincipalKind.ACCOUNT:
             return True
-        cluster_id = path_values["ClusterId"] if operation.names_cluster else b""
-        session_key = "" if caller.session is None else caller.access_key_id
-        key = (caller.account_id, caller.uid, caller.iam_version, operation.name, cluster_id, session_key)
-        decision = self._remembered.get(key)
-        if decision is not None and decision.allowed and not operation.account_only:
+        asked = _asked(caller, operation, path_values)
+        decision = self._decisions.get(asked)
+        if decision is not None and decision.allowed:
             return True
-        resource = resource_of(operation, caller.region_id, caller.account_id, cluster_id.decode("utf-8", "replace"))
-        request = Request(operation, resource, now, minutes)
-        if decision is None or operation.account_only:
-            decision = await decide(tx, caller, request)
-            if not decision.conditional and not operation.account_only:
-                self._remember(key, decision)
+        request = _request(caller, operation, path_values, now, minutes)
+        if decision is None:
+            version = _version(caller)
+            policies = self._policies.get(version)
+            if policies is None:
+                policies = await load_policies(tx, caller.account_id, caller.uid)
+                _remember(self._policies, version, policies)
+            decision = await self._decide(policies, caller, request, asked)
         if not decision.allowed:
             raise denial(caller, request, decision)
-        return not (decision.conditional or operation.account_only)  # an exact Allow may have conditions of its own
+        return _is_lasting(decision, operation)
 
-    def _remember(self, key: tuple[str, str, int, str, bytes, str], decision: Decision) -> None:
-        if len(self._remembered) >= _REMEMBERED:
-            self._remembered.clear()
-        self._remembered[key] = decision
+    async def recall(self, caller: Caller, operation: Operation, path_values: Mapping[str, bytes], now: float) -> bool:
+        """Whether what is remembered allows it, while the account's iam_version stays. Otherwise the store has to be
+        asked: nobody is refused by memory.
+        """
+        if caller.kind == PrincipalKind.ACCOUNT:
+            return True
+        asked = _asked(caller, operation, path_values)
+        decision = self._decisions.get(asked)
+        if decision is None:
+            policies = self._policies.get(_version(caller))
+            if policies is None:
+                return False
+            decision = await self._decide(policies, caller, _request(caller, operation, path_values, now, None), asked)
+        return decision.allowed and _is_lasting(decision, operation)
+
+    async def _decide(
+        self, policies: Sequence[NamedPolicy], caller: Caller, request: Request, asked: "_Asked"
+    ) -> Decision:
+        decision = await decide_by(policies, caller, request)
+        if _is_lasting(decision, request.operation):
+            _remember(self._decisions, asked, decision)
+        return decision
+
+
+_Version = tuple[str, str, int]  # account, uid, iam_version
+_Asked = tuple[_Version, str, bytes, str]  # operation, cluster, key of a session
+
+
+def _version(caller: Caller) -> _Version:
+    return caller.account_id, caller.uid, caller.iam_version
+
+
+def _asked(caller: Caller, operation: Operation, path_values: Mapping[str, bytes]) -> _Asked:
+    session_key = "" if caller.session is None else caller.access_key_id
+    return _version(caller), operation.name, _cluster_id(operation, path_values), session_key
+
+
+def _cluster_id(operation: Operation, path_values: Mapping[str, bytes]) -> bytes:
+    return path_values["ClusterId"] if operation.names_cluster else b""
+
+
+def _is_lasting(decision: Decision, operation: Operation) -> bool:
+    """No condition had a part in it, nor could have: the exact Allow of a delegate may have conditions of its own."""
+    return not (decision.conditional or operation.account_only)
+
+
+def _request(
+    caller: Caller, operation: Operation, path_values: Mapping[str, bytes], now: float, minutes: MinutesOf | None
+) -> Request:
+    cluster_id = _cluster_id(operation, path_values).decode("utf-8", "replace")
+    resource = resource_of(operation, caller.region_id, caller.account_id, cluster_id)
+    return Request(operation, resource, now, minutes)
+
+
+def _remember(memory: "dict[K, V]", key: K, value: V) -> None:
+    if len(memory) >= _REMEMBERED:
+        memory.clear()
+    memory[key] = value
+
+
+async def judge(
+    tx: Transaction,
+    caller: Caller,
+    operation: Operation,
+    path_values: Mapping[str, bytes],
+    now: float,
+    minutes: MinutesOf | None,
+) -> None:
+    """As `authorise`, with nothing remembered: in a transaction whose changes are not numbered yet."""
+    if caller.kind == PrincipalKind.ACCOUNT:
+        return
+    request = _request(caller, operation, path_values, now, minutes)
+    decision = await decide(tx, caller, request)
+    if not decision.allowed:
+        raise denial(caller, request, decision)
 
 
 async def decide(tx: Transaction, caller: Caller, request: Request) -> Decision:

@@ -8,7 +8,8 @@
 5. Decode the parameters.
 6. Authorise by the caller's policies.
 7. Handle. Steps 4 to 7 see one snapshot of the store; what does more than read is handled in a transaction of its own,
-   in which the caller is judged once more.
+   in which the caller is judged once more where anything changed. So for that, steps 4 to 6 may go by what is
+   remembered of the caller; what memory does not allow is judged by the store.
 8. Encode the result, or the error.
 9. Log and count.
 """
@@ -18,7 +19,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from kubecustody.catalogue.model import Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
@@ -40,6 +41,7 @@ from kubecustody.core.times import format_time
 from kubecustody.custody.acts import Act, After
 from kubecustody.custody.authentication import Authenticator, Caller, Origin, confirm
 from kubecustody.custody.authorisation import Authoriser, MinutesOf
+from kubecustody.custody.authorisation import judge as judge_anew
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.handlers import Changed, Result, find_act_handler, find_read_handler, get_change_handler
 from kubecustody.custody.installation import Custody
@@ -91,6 +93,14 @@ class _Trace:
     address: str
     operation: str = ""
     caller: Caller | None = None
+
+
+class _Judged(NamedTuple):
+    """Who may call, with what. lasting: that they may holds while the account's iam_version stays."""
+
+    caller: Caller
+    decoded: Shape
+    lasting: bool
 
 
 class Application:
@@ -201,8 +211,10 @@ class Application:
 
         origin = Origin(trace.address, came_by_tls(scope.get("scheme", "http"), trace.peer, headers, self._proxies))
         reader = find_read_handler(operation.name)
+        judged = None if reader else await self._recall(request, operation, path_values, body, trace, origin)
+        result: Result = None
 
-        async def work(tx: Transaction) -> tuple[Caller, Shape, bool, Result]:
+        async def work(tx: Transaction) -> tuple[_Judged, Result]:
             if trace.caller is None:  # 4
                 trace.caller = await self._authenticator.authenticate(
                     tx, request, operation, time.time(), self._limit_caller, body, origin
@@ -214,14 +226,42 @@ class Application:
             now = self._clock()
             minutes = None if reader else self._minutes(tx, caller, decoded, now)
             lasting = await self._authoriser.authorise(tx, caller, operation, path_values, now, minutes)  # 6
-            return caller, decoded, lasting, await reader(tx, caller, decoded, now) if reader else None  # 7
+            read = await reader(tx, caller, decoded, now) if reader else None  # 7
+            return _Judged(caller, decoded, lasting), read
 
-        caller, decoded, lasting, result = await self._custody.store.read(work)
+        if judged is None:
+            answered = await self._custody.store.read(work)
+            judged, result = answered
         if reader is None:
-            result = await self._change(operation, path_values, caller, decoded, trace, lasting=lasting)
+            result = await self._change(operation, path_values, judged, trace)
         if operation.answers_request_id:
             setattr(result, "request_id", trace.request_id)  # noqa: B010 - of whichever shape it is
         return result
+
+    async def _recall(
+        self,
+        request: SignedRequest,
+        operation: Operation,
+        path_values: dict[str, bytes],
+        body: bytes,
+        trace: _Trace,
+        origin: Origin,
+    ) -> _Judged | None:
+        """Steps 4 to 6 of what ends in a transaction, by what is remembered of the caller, which is compared there with
+        the store. None: the store is to be asked now.
+        """
+        if find_act_handler(operation.name) is not None:  # which does something outside the store first
+            return None
+        trace.caller = caller = self._authenticator.recognise(
+            request, operation, time.time(), self._limit_caller, body, origin
+        )
+        if caller is None or not await self._authoriser.recall(caller, operation, path_values, self._clock()):
+            return None
+        try:
+            decoded = decode_input(operation, path_values, request.query_string, body)
+        except RequestError:
+            return None  # told once the store has said that the key is alive
+        return _Judged(caller, decoded, lasting=True)
 
     def _minutes(self, tx: Transaction, caller: Caller, decoded: Shape, now: float) -> MinutesOf:
         """The validity that the call would give or return, for a policy that asks for it."""
@@ -237,16 +277,14 @@ class Application:
         self,
         operation: Operation,
         path_values: dict[str, bytes],
-        caller: Caller,
-        decoded: Shape,
+        judged: _Judged,
         trace: _Trace,
-        *,
-        lasting: bool,
     ) -> Result:
         """Step 7 of an operation that does more than read: a transaction, or several, in which the caller is judged
         again where a key, a user or a policy of the account changed meanwhile, or where a condition had a part in the
         decision.
         """
+        caller, decoded, lasting = judged
         if not operation.effects <= _IN_QUARANTINE and await self._custody.is_quarantined():
             raise InQuarantine
         author = Author(caller.actor, trace.request_id)
@@ -254,9 +292,10 @@ class Application:
         async def judge(unit: Change) -> Caller:
             if lasting and unit.counters.iam_version == caller.iam_version:
                 return caller
+            self._authenticator.forget(caller.access_key_id)
             still = await confirm(unit.tx, caller)
             minutes = self._minutes(unit.tx, still, decoded, unit.now)
-            await self._authoriser.authorise(unit.tx, still, operation, path_values, unit.now, minutes)
+            await judge_anew(unit.tx, still, operation, path_values, unit.now, minutes)
             return still
 
         act = Act(self._custody, caller, author, self._clock, judge)
