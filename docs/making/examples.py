@@ -80,6 +80,7 @@ CALLS = (
     Call("UpdateK8sClusterUserConfigExpire", {"ClusterId": "{prod-eu}", "expire_hour": 720, "user": "{alice}"}),
     Call("CleanClusterUserPermissions", {"ClusterId": "{prod-eu}", "Uid": "{bob}", "Force": "true"}),
     _CLEAN,
+    Call("CleanUserPermissions", {"Uid": "{bob}", "Force": "true", "DryRun": "true"}),
     _GRANT,
     Call(
         "UpdateUserPermissions",
@@ -117,6 +118,7 @@ CALLS = (
     Call("DescribeClustersV1", {"page_size": "2"}),
     Call("DescribeClusters", {"name": "prod-eu"}),
     _ISSUE,
+    Call("DescribeUser", {"Who": "Alice"}),
     Call("ListCredentials", {"Uid": "{alice}", "State": "Live", "MaxResults": "2"}),
     Call("DescribeCredential", {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}"}, (_ISSUE,)),
     Call(

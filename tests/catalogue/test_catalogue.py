@@ -344,7 +344,7 @@ def test_what_the_sdk_sends_is_what_the_catalogue_says(
 def test_answer_has_the_members_that_the_sdk_reads(operation: Operation) -> None:
     from alibabacloud_cs20151215 import models
 
-    if operation.output is None:
+    if operation.output is None or all(member.about.ours for member in members_of(operation.output)):
         return
     if whole := find_whole(operation.output):
         theirs = get_type_hints(getattr(models, f"{operation.name}Response").__init__)["body"]

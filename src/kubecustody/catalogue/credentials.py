@@ -24,10 +24,10 @@ _REASON = "found in a public repository"
 LIVE = "Live"
 MOST_CREDENTIALS = 500
 
-_STATES: dict[str, str] = {state: text for state, text in CERT_STATES.items() if state != CertState.UNISSUED}
+HELD_STATES: dict[str, str] = {state: text for state, text in CERT_STATES.items() if state != CertState.UNISSUED}
 STATE_FILTERS: dict[str, str] = {
     LIVE: "It may still get in: neither Removed nor Expired.",
-    **_STATES,
+    **HELD_STATES,
 }
 HOLDER_STATES = {
     "Active": "The holder may call this API.",
@@ -180,7 +180,7 @@ class CredentialRow(Shape):
         Member(
             "The state of the certificate.",
             example="Unexpired",
-            values=_STATES,
+            values=HELD_STATES,
             ours=True,
         ),
     ]
@@ -367,7 +367,7 @@ class RevokeCredentialOutput(Shape):
         Member(
             "The state of the certificate now.",
             example="Unexpired",
-            values=_STATES,
+            values=HELD_STATES,
             ours=True,
         ),
     ]

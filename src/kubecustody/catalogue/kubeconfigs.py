@@ -6,8 +6,9 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 from typing import Annotated
 
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Effect, Operation
-from kubecustody.catalogue.shapes import Location, Member, Shape
+from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Change, Effect, Operation
+from kubecustody.catalogue.rehearsing import DRY_RUN, REHEARSAL, Rehearsal
+from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.core.errors import (
     AuditNotReadable,
     BeyondDelegation,
@@ -109,6 +110,25 @@ class CleanInput(Shape):
     cluster_id: Annotated[str, CLUSTER_ID]
     uid: Annotated[str, _UID]
     force: Annotated[bool, _FORCE] = False
+    dry_run: Annotated[bool, DRY_RUN] = False
+
+
+class CleanOutput(Shape):
+    """Nothing, or a rehearsal."""
+
+    rehearsal: Annotated[Rehearsal | UnsetType, REHEARSAL] = UNSET
+
+
+class RevokeInput(ClusterInput):
+    """In which cluster."""
+
+    dry_run: Annotated[bool, DRY_RUN] = False
+
+
+class RevokeOutput(Shape):
+    """Nothing, or a rehearsal."""
+
+    rehearsal: Annotated[Rehearsal | UnsetType, REHEARSAL] = UNSET
 
 
 class IssueCredentialInput(Shape):
@@ -162,6 +182,7 @@ class IssueCredentialOutput(Shape):
     fingerprint: Annotated[str, Member("Lower-case hex SHA-256 of the DER certificate.", ours=True)]
 
 
+_REHEARSED = Change("2026-11-24", "DryRun, and rehearsal in its answer.")
 _MINUTES = ("cs:KubeConfigDurationMinutes",)
 _DISCLOSES = frozenset({Effect.ISSUES, Effect.DISCLOSES_KEY})
 _ISSUING_ERRORS = (ClusterNotFound, ClusterStateForbids, TooManyCredentials)
@@ -249,9 +270,10 @@ REVOKE_KUBECONFIG = Operation(
     access_level=AccessLevel.NONE,
     resource=ONE_CLUSTER,
     effects=frozenset({Effect.ISSUES, Effect.REMOVES}),
-    input=ClusterInput,
-    output=None,
+    input=RevokeInput,
+    output=RevokeOutput,
     errors=(ClusterNotFound, ClusterStateForbids),
+    changes=(_REHEARSED,),
     condition_keys=_MINUTES,
 )
 
@@ -267,8 +289,9 @@ CLEAN_CLUSTER_USER_PERMISSIONS = Operation(
     resource=ONE_CLUSTER,
     effects=frozenset({Effect.REMOVES}),
     input=CleanInput,
-    output=None,
+    output=CleanOutput,
     errors=(ClusterNotFound, ClusterStateForbids, UserNotFound, AuditNotReadable, CleanForbidden),
+    changes=(_REHEARSED,),
 )
 
 ISSUE_CREDENTIAL = Operation(

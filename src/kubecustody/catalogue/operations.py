@@ -10,12 +10,14 @@ from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
 from kubecustody.catalogue.registering import REGISTERING_OPERATIONS
 from kubecustody.catalogue.states import LIST_CLUSTER_KUBECONFIG_STATES, LIST_USER_KUBECONFIG_STATES
 from kubecustody.catalogue.tasks import TASK_OPERATIONS
+from kubecustody.catalogue.users import USER_OPERATIONS
 
 OPERATIONS: tuple[Operation, ...] = (
     LIST_USER_KUBECONFIG_STATES,
     LIST_CLUSTER_KUBECONFIG_STATES,
     *KUBECONFIG_OPERATIONS,
     *CREDENTIAL_OPERATIONS,
+    *USER_OPERATIONS,
     *PERMISSION_OPERATIONS,
     *TASK_OPERATIONS,
     *CLUSTER_OPERATIONS,

@@ -7,7 +7,16 @@ from typing import Annotated
 
 from kubecustody.catalogue.clusters import PageInfo
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import ALL_RESOURCES, LARGEST_INTEGER, ONE_CLUSTER, AccessLevel, Effect, Operation
+from kubecustody.catalogue.model import (
+    ALL_RESOURCES,
+    LARGEST_INTEGER,
+    ONE_CLUSTER,
+    AccessLevel,
+    Change,
+    Effect,
+    Operation,
+)
+from kubecustody.catalogue.rehearsing import DRY_RUN, REHEARSAL, Rehearsal
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.core.errors import AuditNotReadable, CleanForbidden, ClusterNotFound, TaskNotFound, UserNotFound
 
@@ -59,19 +68,21 @@ class CleanUserPermissionsInput(Shape):
             location=Location.QUERY,
         ),
     ] = False
+    dry_run: Annotated[bool, DRY_RUN] = False
 
 
 class CleanUserPermissionsOutput(Shape):
-    """The task that was begun."""
+    """The task that was begun, or a rehearsal."""
 
     task_id: Annotated[
         str,
         Member(
-            "The ID of the task, for DescribeTaskInfo.",
+            "The ID of the task, for DescribeTaskInfo; empty for a rehearsal.",
             example="clean-user-permissions-200000000000000001-66b1a7c2e5d2a9c3",
         ),
     ]
     request_id: Annotated[str, Member("The ID of the request.", example="E78A2E2D-6E2D-4F0E-9A63-94DB1F8A5F11")] = ""
+    rehearsal: Annotated[Rehearsal | UnsetType, REHEARSAL] = UNSET
 
 
 CLEAN_USER_PERMISSIONS = Operation(
@@ -90,6 +101,7 @@ CLEAN_USER_PERMISSIONS = Operation(
     output=CleanUserPermissionsOutput,
     errors=(ClusterNotFound, UserNotFound, AuditNotReadable, CleanForbidden),
     associated=("cs:CleanClusterUserPermissions",),
+    changes=(Change("2026-11-24", "DryRun, and rehearsal in its answer."),),
 )
 
 

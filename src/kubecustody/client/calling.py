@@ -34,11 +34,13 @@ from kubecustody.catalogue.events import ListEventsInput, ListEventsOutput, List
 from kubecustody.catalogue.kubeconfigs import (
     BareKubeconfigOutput,
     CleanInput,
-    ClusterInput,
+    CleanOutput,
     ExpireInput,
     IssueCredentialInput,
     IssueCredentialOutput,
     KubeconfigOutput,
+    RevokeInput,
+    RevokeOutput,
     SubaccountKubeconfigInput,
     UserKubeconfigInput,
 )
@@ -74,6 +76,7 @@ from kubecustody.catalogue.tasks import (
     DescribeTaskInfoInput,
     DescribeTaskInfoOutput,
 )
+from kubecustody.catalogue.users import DescribeUserInput, DescribeUserOutput
 
 
 class Calls:
@@ -170,13 +173,23 @@ class Calls:
             "UpdateK8sClusterUserConfigExpire", ExpireInput(cluster_id=cluster_id, expire_hour=expire_hour, user=user)
         )
 
-    def revoke_k8s_cluster_kube_config(self, cluster_id: str) -> None:
+    def revoke_k8s_cluster_kube_config(self, cluster_id: str, *, dry_run: bool = False) -> RevokeOutput:
         """Revoke the caller's kubeconfig of a cluster and issue another."""
-        self._call("RevokeK8sClusterKubeConfig", ClusterInput(cluster_id=cluster_id))
+        return cast(
+            "RevokeOutput",
+            self._call("RevokeK8sClusterKubeConfig", RevokeInput(cluster_id=cluster_id, dry_run=dry_run)),
+        )
 
-    def clean_cluster_user_permissions(self, cluster_id: str, uid: str, *, force: bool = False) -> None:
+    def clean_cluster_user_permissions(
+        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False
+    ) -> CleanOutput:
         """Remove a user's kubeconfig and permissions in a cluster."""
-        self._call("CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force))
+        return cast(
+            "CleanOutput",
+            self._call(
+                "CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run)
+            ),
+        )
 
     def issue_credential(
         self,
@@ -251,6 +264,10 @@ class Calls:
             ),
         )
 
+    def describe_user(self, who: str) -> DescribeUserOutput:
+        """Query who has an ID, a name or an e-mail address."""
+        return cast("DescribeUserOutput", self._call("DescribeUser", DescribeUserInput(who=who)))
+
     def grant_permissions(self, uid: str, body: list[GrantedPermission]) -> None:
         """Replace all permissions of a RAM user or role."""
         self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body))
@@ -271,13 +288,14 @@ class Calls:
         )
 
     def clean_user_permissions(
-        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False
+        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False, dry_run: bool = False
     ) -> CleanUserPermissionsOutput:
         """Remove a user's kubeconfigs and permissions in several clusters."""
         return cast(
             "CleanUserPermissionsOutput",
             self._call(
-                "CleanUserPermissions", CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force)
+                "CleanUserPermissions",
+                CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run),
             ),
         )
 
@@ -604,13 +622,23 @@ class AsyncCalls:
             "UpdateK8sClusterUserConfigExpire", ExpireInput(cluster_id=cluster_id, expire_hour=expire_hour, user=user)
         )
 
-    async def revoke_k8s_cluster_kube_config(self, cluster_id: str) -> None:
+    async def revoke_k8s_cluster_kube_config(self, cluster_id: str, *, dry_run: bool = False) -> RevokeOutput:
         """Revoke the caller's kubeconfig of a cluster and issue another."""
-        await self._call("RevokeK8sClusterKubeConfig", ClusterInput(cluster_id=cluster_id))
+        return cast(
+            "RevokeOutput",
+            await self._call("RevokeK8sClusterKubeConfig", RevokeInput(cluster_id=cluster_id, dry_run=dry_run)),
+        )
 
-    async def clean_cluster_user_permissions(self, cluster_id: str, uid: str, *, force: bool = False) -> None:
+    async def clean_cluster_user_permissions(
+        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False
+    ) -> CleanOutput:
         """Remove a user's kubeconfig and permissions in a cluster."""
-        await self._call("CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force))
+        return cast(
+            "CleanOutput",
+            await self._call(
+                "CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run)
+            ),
+        )
 
     async def issue_credential(
         self,
@@ -687,6 +715,10 @@ class AsyncCalls:
             ),
         )
 
+    async def describe_user(self, who: str) -> DescribeUserOutput:
+        """Query who has an ID, a name or an e-mail address."""
+        return cast("DescribeUserOutput", await self._call("DescribeUser", DescribeUserInput(who=who)))
+
     async def grant_permissions(self, uid: str, body: list[GrantedPermission]) -> None:
         """Replace all permissions of a RAM user or role."""
         await self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body))
@@ -711,13 +743,14 @@ class AsyncCalls:
         )
 
     async def clean_user_permissions(
-        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False
+        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False, dry_run: bool = False
     ) -> CleanUserPermissionsOutput:
         """Remove a user's kubeconfigs and permissions in several clusters."""
         return cast(
             "CleanUserPermissionsOutput",
             await self._call(
-                "CleanUserPermissions", CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force)
+                "CleanUserPermissions",
+                CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run),
             ),
         )
 

@@ -30,14 +30,14 @@ def foresee(credential: Credential, keeping: Keeping, now: float) -> Prospect:
 
     1. What cannot get in any more has nothing to lose.
     2. A member of system:masters passes every authorizer, so it lives on whatever is unbound.
-    3. Where this server keeps the bindings, it takes them away and proves it.
-    4. Where the operator gave their word beforehand, the word counts.
+    3. Where the operator gave their word beforehand, the word counts; a cluster that is kept proves it later.
+    4. Where this server keeps the bindings, it takes them away and proves it.
     5. Else the wish is recorded, and it lives until somebody unbinds it or it ends.
     """
     if not is_live(credential, now):
         return Prospect.NOTHING
     if credential.masters:
         return Prospect.LIVES_ON
-    if keeping.managed:
-        return Prospect.PROOF
-    return Prospect.ATTESTATION if keeping.attests else Prospect.WISH
+    if keeping.attests:
+        return Prospect.ATTESTATION
+    return Prospect.PROOF if keeping.managed else Prospect.WISH

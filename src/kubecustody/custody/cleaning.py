@@ -5,7 +5,7 @@ the lists changes only with evidence. Where the cluster is set to `attest_on_cle
 operator has said beforehand that a clean is followed by their own removal, and it is marked as attested.
 """
 
-from kubecustody.catalogue.kubeconfigs import CleanInput
+from kubecustody.catalogue.kubeconfigs import CleanInput, CleanOutput
 from kubecustody.core.errors import AuditNotReadable, CleanForbidden, ClusterStateForbids, UserNotFound
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.states import ClusterState
@@ -13,6 +13,7 @@ from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.issuing import get_cluster, request_removal
+from kubecustody.custody.rehearsing import rehearse
 from kubecustody.custody.removals import attest_one
 from kubecustody.store.clusters import find_cluster_details, find_observation
 from kubecustody.store.credentials import list_all_in_cluster, update_holding
@@ -28,14 +29,27 @@ _CLOSED_STATES = {ClusterState.DELETE_FAILED, ClusterState.DELETING, ClusterStat
 _WHY_ATTESTED = "cleaned, and attest_on_clean is set for the cluster: its operator removes what is cleaned."
 
 
-async def clean_cluster_user_permissions(_: Custody, unit: Change, caller: Caller, request: CleanInput) -> None:
-    """Ask the removal of everything that a person holds in a cluster.
+async def clean_cluster_user_permissions(_: Custody, unit: Change, caller: Caller, request: CleanInput) -> CleanOutput:
+    """Ask the removal of everything that a person holds in a cluster, or tell what would happen.
 
     Raises UserNotFound, CleanForbidden, ClusterNotFound, ClusterStateForbids, AuditNotReadable.
     """
     await check_may_be_cleaned(unit.tx, unit.account_id, caller, request.uid)
     cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
+    if request.dry_run:
+        check_cleanable(cluster, force=request.force)
+        return CleanOutput(await rehearse(unit.tx, unit.account_id, cluster, request.uid, unit.now, cleans=True))
     await clean(unit, cluster, request.uid, force=request.force)
+    return CleanOutput()
+
+
+def check_cleanable(cluster: Cluster, *, force: bool) -> None:
+    """Raise where nobody can be cleaned in the cluster: ClusterStateForbids, AuditNotReadable."""
+    state = cluster.seen_state or cluster.told_state
+    if state in _CLOSED_STATES:
+        raise ClusterStateForbids(cluster.cluster_id, f"it is {state}.")
+    if not force:
+        raise AuditNotReadable(cluster.cluster_id)
 
 
 async def check_may_be_cleaned(tx: Transaction, account_id: str, caller: Caller, uid: str) -> None:
@@ -54,11 +68,7 @@ async def clean(unit: Change, cluster: Cluster, uid: str, *, force: bool) -> int
 
     Raises ClusterStateForbids, AuditNotReadable.
     """
-    state = cluster.seen_state or cluster.told_state
-    if state in _CLOSED_STATES:
-        raise ClusterStateForbids(cluster.cluster_id, f"it is {state}.")
-    if not force:
-        raise AuditNotReadable(cluster.cluster_id)
+    check_cleanable(cluster, force=force)
     live = await list_live(unit.tx, unit.account_id, uid, cluster.seq, unit.at)
     for one in live:
         await request_removal(unit, cluster, uid, one.credential_no, one.fingerprint)

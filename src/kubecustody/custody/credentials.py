@@ -29,13 +29,13 @@ from kubecustody.core.errors import (
     ParametersRefused,
     UserNotFound,
 )
-from kubecustody.core.prospects import Keeping, foresee
+from kubecustody.core.prospects import foresee
 from kubecustody.core.states import CertState, RemovedBy, can_get_in, is_live, state_of_credential
 from kubecustody.core.times import format_time, parse_time
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.kubeconfig_states import reason_of_live
+from kubecustody.custody.rehearsing import find_keeping
 from kubecustody.store import finding
-from kubecustody.store.accesses import find_reach
 from kubecustody.store.clusters import find_cluster
 from kubecustody.store.credentials import Removal
 from kubecustody.store.finding import CredentialDetails, Scanned, ShownEvent
@@ -250,7 +250,7 @@ async def describe_credential(
     )
     answer = _row_of(one, details, now, DescribeCredentialOutput)
     answer.cert_state_reason = _reason(one, removals, now)
-    answer.prospect = foresee(one.facts, await find_keeping(tx, account_id, cluster), now)
+    answer.prospect = foresee(one.facts, await find_keeping(tx, account_id, cluster.seq, cleans=False), now)
     answer.private_key = _private_key(details)
     answer.temporary_minutes = details.temporary_minutes
     answer.evidence = tuple(
@@ -299,12 +299,6 @@ async def _scan_serial(tx: Transaction, account_id: str, cluster: Cluster, seria
         if len(found) > 1:
             break
     return found[:_MOST_OF_A_SERIAL]
-
-
-async def find_keeping(tx: Transaction, account_id: str, cluster: Cluster) -> Keeping:
-    """How a cluster is kept, for one credential: what is cleaned as a whole may count as attested besides."""
-    reach = await find_reach(tx, account_id, cluster.seq)
-    return Keeping(managed=reach.mode == "manage", attests=False)
 
 
 def _reason(one: Scanned, removals: list[Removal], now: float) -> str:

@@ -29,6 +29,7 @@ READ_HANDLERS: dict[str, tuple[str, str]] = {
     "ListClusterKubeconfigStates": ("kubeconfig_states", "list_cluster_kubeconfig_states"),
     "ListCredentials": ("credentials", "list_credentials"),
     "DescribeCredential": ("credentials", "describe_credential"),
+    "DescribeUser": ("users", "describe_user"),
     "DescribeClustersV1": ("cluster_lists", "describe_clusters_v1"),
     "DescribeClusters": ("cluster_lists", "describe_clusters"),
     "DescribeClustersForRegion": ("cluster_lists", "describe_clusters_for_region"),

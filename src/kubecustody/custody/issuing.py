@@ -16,6 +16,8 @@ from kubecustody.catalogue.kubeconfigs import (
     IssueCredentialInput,
     IssueCredentialOutput,
     KubeconfigOutput,
+    RevokeInput,
+    RevokeOutput,
     SubaccountKubeconfigInput,
     UserKubeconfigInput,
 )
@@ -47,6 +49,7 @@ from kubecustody.custody.authentication import Caller
 from kubecustody.custody.authorisation import check_reach
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody, open_pending_key, seal_pending_key, seal_private_key
+from kubecustody.custody.rehearsing import rehearse
 from kubecustody.kubeconfig.rendering import KubeconfigParts, NameStyle, render_kubeconfig
 from kubecustody.pki.certificate_requests import PublicKey, load_certificate_request, make_certificate_request
 from kubecustody.pki.certificates import Certificate, format_ders
@@ -163,12 +166,17 @@ async def update_user_config_expire(_: Custody, unit: Change, caller: Caller, re
     unit.record("validity_set", uid=request.user, cluster_seq=cluster.seq, details={"hours": request.expire_hour})
 
 
-async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, request: ClusterInput) -> After | None:
-    """Ask the removal of everything that the caller holds in the cluster, and issue one anew where that is possible.
+async def revoke_kubeconfig(
+    custody: Custody, unit: Change, caller: Caller, request: RevokeInput
+) -> After | RevokeOutput:
+    """Ask the removal of everything that the caller holds in the cluster, and issue one anew where that is possible; or
+    tell what would happen.
 
     That nothing issues there must not keep anybody from ending a key that leaked.
     """
     cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
+    if request.dry_run:
+        return RevokeOutput(await rehearse(unit.tx, unit.account_id, cluster, caller.uid, unit.now, cleans=False))
     for live in await stored.list_live(unit.tx, unit.account_id, caller.uid, cluster.seq, unit.at):
         await request_removal(unit, cluster, caller.uid, live.credential_no, live.fingerprint)
     await stored.drop_custom_validity(unit.tx, unit.account_id, caller.uid, cluster.seq)
@@ -176,15 +184,15 @@ async def revoke_kubeconfig(custody: Custody, unit: Change, caller: Caller, requ
         place = await _find_place(custody, unit.tx, unit.account_id, request.cluster_id)
     except ClusterStateForbids:
         await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
-        return None
+        return RevokeOutput()
     issue = Issue(_life_seconds(custody, None))
     if place.signer is None:
         await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
         wish = Wish(caller.uid, cluster.cluster_id, private_address=False, temporary_minutes=None)
-        return _answer(await _begin(custody, unit, place, wish, issue, discloses=False), lambda _: None)
+        return _answer(await _begin(custody, unit, place, wish, issue, discloses=False), lambda _: RevokeOutput())
     await _issue(custody, unit, place, place.signer, caller.uid, issue, None)
     await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
-    return None
+    return RevokeOutput()
 
 
 async def request_removal(

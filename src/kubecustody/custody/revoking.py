@@ -10,9 +10,10 @@ from kubecustody.core.states import is_live, state_of_credential
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
-from kubecustody.custody.credentials import find_keeping, get_credential
+from kubecustody.custody.credentials import get_credential
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.issuing import get_cluster, request_removal
+from kubecustody.custody.rehearsing import find_keeping
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.store.accesses import find_access
 from kubecustody.store.finding import CredentialDetails, get_credential_details
@@ -34,7 +35,8 @@ async def revoke_credential(
     one = await get_credential(unit.tx, unit.account_id, cluster, request.credential)
     details = await get_credential_details(unit.tx, unit.account_id, one.facts.number)
     await _check_may_be_revoked(custody, unit, cluster, details)
-    prospect = foresee(one.facts, await find_keeping(unit.tx, unit.account_id, cluster), unit.now)
+    keeping = await find_keeping(unit.tx, unit.account_id, cluster.seq, cleans=False)
+    prospect = foresee(one.facts, keeping, unit.now)
     requested_at = one.facts.removal_requested_at
     changes = is_live(one.facts, unit.now) and requested_at is None
     if changes and not request.dry_run:

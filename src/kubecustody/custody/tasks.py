@@ -12,6 +12,7 @@ from kubecustody.catalogue.clusters import PageInfo
 from kubecustody.catalogue.errors import INTERNAL_ERROR, describe_error
 from kubecustody.catalogue.kubeconfigs import CLEAN_CLUSTER_USER_PERMISSIONS
 from kubecustody.catalogue.model import LARGEST_INTEGER, ONE_CLUSTER
+from kubecustody.catalogue.rehearsing import Rehearsal, RehearsedPermission, RehearsedRefusal
 from kubecustody.catalogue.tasks import (
     CLEAN_TASK,
     CLEAN_USER_PERMISSIONS,
@@ -32,6 +33,7 @@ from kubecustody.catalogue.tasks import (
 from kubecustody.core.errors import (
     AuditNotReadable,
     ClusterNotFound,
+    ClusterStateForbids,
     Fault,
     ParametersRefused,
     RequestError,
@@ -45,13 +47,15 @@ from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller, Origin, confirm
 from kubecustody.custody.authorisation import Request, decide, denial
 from kubecustody.custody.changes import Author, Change, change_within
-from kubecustody.custody.cleaning import check_may_be_cleaned, clean, drop_grants_in
+from kubecustody.custody.cleaning import check_cleanable, check_may_be_cleaned, clean, drop_grants_in
 from kubecustody.custody.installation import Custody
+from kubecustody.custody.issuing import get_cluster
+from kubecustody.custody.rehearsing import join, rehearse
 from kubecustody.custody.session_tokens import Session
 from kubecustody.store import tasks as stored
 from kubecustody.store.callers import find_key_holder, find_session_holder
 from kubecustody.store.clusters import find_cluster, find_cluster_by_seq
-from kubecustody.store.grants import EVERY_CLUSTER_SEQ
+from kubecustody.store.grants import EVERY_CLUSTER_SEQ, list_grants_of
 from kubecustody.store.installation import list_accounts
 from kubecustody.store.principals import find_principal
 from kubecustody.store.tasks import Result, Task, TaskOfCluster
@@ -67,7 +71,7 @@ CLEAN_IN_ONE = CLEAN_USER_PERMISSIONS.folded_actions | CLEAN_CLUSTER_USER_PERMIS
 async def clean_user_permissions(
     custody: Custody, unit: Change, caller: Caller, request: CleanUserPermissionsInput
 ) -> CleanUserPermissionsOutput:
-    """Begin a task, or name the running one of an equal call.
+    """Begin a task, or name the running one of an equal call; or tell what would happen.
 
     Raises UserNotFound, CleanForbidden, ClusterNotFound, AccessDenied where no cluster is left, and AuditNotReadable.
     """
@@ -76,11 +80,13 @@ async def clean_user_permissions(
     who = caller.uid if caller.session is None else caller.access_key_id  # a session may do less than its role
     equal = json.dumps([CLEAN_TASK, who, request.uid, wanted, request.force])
     running = await stored.find_running_task(unit.tx, unit.account_id, equal)
-    if running is not None:
+    if running is not None and not request.dry_run:
         return CleanUserPermissionsOutput(running)
     results = await _first_results(unit, caller, await _clusters(unit, caller, request))
     if results and not request.force:
         raise AuditNotReadable(results[0].cluster_id)
+    if request.dry_run:
+        return CleanUserPermissionsOutput("", rehearsal=await _rehearse(unit, request, results))
     if request.cluster_ids is None:
         await drop_grants_in(unit, EVERY_CLUSTER_SEQ, request.uid)
     task = Task(
@@ -101,6 +107,30 @@ async def clean_user_permissions(
     await stored.add_task(unit.tx, unit.account_id, task, results)
     unit.record("task_begun", uid=request.uid, subject=f"task/{task.task_id}", details={"clusters": len(results)})
     return CleanUserPermissionsOutput(task.task_id)
+
+
+async def _rehearse(unit: Change, request: CleanUserPermissionsInput, results: list[Result]) -> Rehearsal:
+    """What would be done before the task begins, and by it in each of its clusters."""
+    everywhere = []
+    if request.cluster_ids is None:
+        everywhere = [
+            RehearsedPermission("", "", grant.namespace, grant.role_name)
+            for grant in await list_grants_of(unit.tx, unit.account_id, request.uid)
+            if grant.cluster_seq == EVERY_CLUSTER_SEQ
+        ]
+    return join([Rehearsal([], everywhere, []), *[await _rehearse_in(unit, request, one) for one in results]])
+
+
+async def _rehearse_in(unit: Change, request: CleanUserPermissionsInput, one: Result) -> Rehearsal:
+    if one.status == "failed":
+        return Rehearsal([], [], [RehearsedRefusal(one.cluster_id, one.code, one.message)])
+    cluster = await get_cluster(unit.tx, unit.account_id, one.cluster_id)
+    try:
+        check_cleanable(cluster, force=request.force)
+    except ClusterStateForbids as error:
+        told = describe_error(error)
+        return Rehearsal([], [], [RehearsedRefusal(one.cluster_id, told.code, told.message)])
+    return await rehearse(unit.tx, unit.account_id, cluster, request.uid, unit.now, cleans=True)
 
 
 async def _clusters(unit: Change, caller: Caller, request: CleanUserPermissionsInput) -> list[tuple[int, str]]:
