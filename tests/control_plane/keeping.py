@@ -285,9 +285,9 @@ def role_binding(name: str, *users: str, role: str = "view", labels: Object | No
 
 
 @contextlib.contextmanager
-def bound_by_others(plane: ControlPlane, binding: Object) -> Iterator[Object]:
-    """A binding of somebody else's, gone after the block."""
-    answer = plane.ask("POST", BINDINGS, body=binding)
+def bound_by_others(plane: ControlPlane, binding: Object, *, by: str = "somebody-else") -> Iterator[Object]:
+    """A binding of somebody else's, gone after the block. by: the field manager who writes it."""
+    answer = plane.ask("POST", f"{BINDINGS}?fieldManager={by}", body=binding)
     assert answer.status == 201, answer.document
     try:
         yield answer.document

@@ -317,14 +317,15 @@ def test_removed_is_taken_back_when_a_binding_returns(keeper: Keeper) -> None:
     anna, credential = admitted(keeper)
     keeper.clean(anna)
     eventually(lambda: keeper.removed_by(credential) == "proved")
-    with bound_by_others(keeper.plane, role_binding("somebody-elses", name_of(credential))):
+    with bound_by_others(keeper.plane, role_binding("somebody-elses", name_of(credential)), by="argocd-controller"):
         keeper.look()
         assert keeper.removed_by(credential) is None
         kind, evidence = keeper.steps_of(credential)[-1]
         told = {one["kind"]: one["told"] for one in evidence}
-        assert (kind, told["binding_scan"]) == ("lapsed", "It is reached by somebody-elses.")
+        reached_by = "somebody-elses (written by argocd-controller)"
+        assert (kind, told["binding_scan"]) == ("lapsed", f"It is reached by {reached_by}.")
         (event,) = keeper.events("removal_lapsed")
-        assert event[1] == anna and "somebody-elses" in json.dumps(event[2])
+        assert event[1] == anna and reached_by in json.dumps(event[2])
         assert (keeper.state(anna).cert_state, keeper.state(anna).can_get_in) == ("Unexpired", "unproven")
         keeper.look()
         assert len(keeper.events("removal_lapsed")) == 1
@@ -721,6 +722,75 @@ def test_where_no_key_is_kept_reviews_stand_for_the_use(control_plane: ControlPl
         assert statuses(control_plane, credential) == [403, 403]
 
 
+def test_who_was_bound_in_one_namespace_is_proved_by_a_request_that_was_allowed_there(named: Keeper) -> None:
+    keeper = named
+    anna = keeper.add_person("anna")
+    credential = keeper.get(anna)
+    keeper.grant(anna, "dev", namespace="default")
+    pods = "/api/v1/namespaces/default/pods"
+    eventually(lambda: keeper.plane.ask("GET", pods, credential).status == 200)
+    assert set(statuses(keeper.plane, credential)) == {403}, "what is asked of the whole cluster says nothing here"
+    keeper.clean(anna)
+    eventually(lambda: keeper.removed_by(credential) == "proved")
+    assert uses(keeper, credential) == dict.fromkeys(keeper.plane.urls, "refused")
+    ((_, evidence),) = keeper.steps_of(credential)
+    assert {one["told"] for one in evidence if one["kind"] == "used"} == {"Used, and refused by name (403)."}
+    sql = "SELECT told FROM evidence WHERE kind = 'allowed_read'"
+    assert [json.loads(told) for (told,) in rows_of(keeper.path, sql)] == [["list", "", "pods", "default", ""]]
+    assert keeper.plane.ask("GET", pods, credential).status == 403
+
+
+def test_a_role_that_allows_no_reading_leaves_the_review_to_prove_it(keeper: Keeper) -> None:
+    """A refusal of what was never allowed says nothing, so the use alone does not count."""
+    anna = keeper.add_person("anna")
+    credential = keeper.get(anna)
+    role = f"only-deletes-{anna}"
+    rules = [{"verbs": ["delete"], "apiGroups": [""], "resources": ["pods"]}]
+    path = f"{RBAC}/clusterroles"
+    assert keeper.plane.ask("POST", path, body={"metadata": {"name": role}, "rules": rules}).status == 201
+    try:
+        keeper.grant(anna, role, custom=True)
+        eventually(lambda: keeper.subjects() != {})
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(credential) == "proved")
+    finally:
+        keeper.plane.ask("DELETE", f"{path}/{role}")
+    ((_, _, event),) = keeper.events("removal_proved")
+    assert event["text"] == "No binding reaches it, and an access review refuses it."
+
+
+def test_a_cluster_that_takes_the_same_certificates_must_prove_it_too(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    """The twin is the same plane under another uid, so that its bindings are the same ones."""
+    twin, watched = proxy.add_cluster(), proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register()
+        keeper.manage()
+        keeper.register(twin.url, "twin")
+        keeper.manage("twin")
+        keeper.register(watched.url, "watched")
+        anna, credential = admitted(keeper)
+        twin.fault = Fault.status(500)
+        keeper.clean(anna)
+        eventually(lambda: set(statuses(keeper.plane, credential)) == {403})
+        keeper.look()
+        assert keeper.removed_by(credential) is None
+        (live,) = keeper.state(anna).live_credentials
+        shown = {(one.kind, one.place): (one.outcome, one.text) for one in live.removal_evidence}
+        assert shown["used", ""][0] == shown["binding_scan", ""][0] == "refused"
+        assert shown["binding_scan", keeper.clusters["twin"]][0] == "unproven"
+        assert shown["shared_ca", keeper.clusters["watched"]][1].endswith(
+            "and is not managed: whether it lives there is not known."
+        )
+        reason = keeper.state(anna).cert_state_reason
+        assert "Its removal was asked for. Not removed: " in reason
+        assert all(f"{kind} on {keeper.clusters['twin']}: " in reason for kind in ("binding_scan", "access_review"))
+        twin.fault = None
+        keeper.look()
+        assert keeper.removed_by(credential) == "proved"
+
+
 def test_a_group_that_is_bound_by_others_keeps_the_proof_away(keeper: Keeper) -> None:
     """Unbinding does nothing about what everybody may; the states do not say that it did."""
     anna, credential = admitted(keeper)
@@ -729,7 +799,17 @@ def test_a_group_that_is_bound_by_others_keeps_the_proof_away(keeper: Keeper) ->
     with bound_by_others(keeper.plane, everybody):
         keeper.clean(anna)
         eventually(lambda: keeper.subjects() == {})
-        keeper.look()
+        told = keeper.look()["bindings"]
+        assert told.startswith("for-everybody (written by somebody-else) permits view to all of system:authenticated")
+        assert told in keeper.client.manage_cluster(keeper.cluster_id).warnings
         assert keeper.removed_by(credential) is None
-        assert keeper.evidence(credential)["binding_scan", ""] == "allowed"
         assert set(statuses(keeper.plane, credential)) == {200}
+        row = keeper.state(anna)
+        assert row.can_get_in == "yes", "it was used, and answered"
+        shown = {one.kind: (one.outcome, one.text) for one in row.live_credentials[0].removal_evidence}
+        scanned = "It is reached by for-everybody (written by somebody-else) through the group system:authenticated, "
+        assert shown["binding_scan"] == ("allowed", f"{scanned}so that unbinding is not effective.")
+        assert shown["rules_review"][0] == "allowed" and "It may still get " in shown["rules_review"][1]
+        assert scanned in row.cert_state_reason
+    keeper.look()
+    assert keeper.removed_by(credential) == "proved"

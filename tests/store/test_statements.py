@@ -193,6 +193,7 @@ READ_A_WHOLE_ACCOUNT = {
     "list_sealed_private_keys": "a new master key seals every one",
     "list_sealed_access_keys": "a new master key seals every one",
     "list_access_keys": "it is the list",
+    "list_client_cas": "while a removal is to be proved, wherever else its CA is trusted",
     "list_reached_clusters": "of those that are reached, which are looked at one by one anyway",
     "list_sealed_accesses": "a new master key seals every one",
     "list_sealed_pending_keys": "a new master key seals every one",

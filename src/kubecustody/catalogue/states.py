@@ -8,8 +8,27 @@ from typing import Annotated
 import msgspec
 
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import ALL_RESOURCES, LARGEST_INTEGER, ONE_CLUSTER, AccessLevel, Effect, Operation
+from kubecustody.catalogue.model import (
+    ALL_RESOURCES,
+    LARGEST_INTEGER,
+    ONE_CLUSTER,
+    AccessLevel,
+    Change,
+    Effect,
+    Operation,
+)
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
+from kubecustody.core.bindings import (
+    ACCESS_REVIEW,
+    ALLOWED,
+    BINDING_SCAN,
+    CA_GONE,
+    REFUSED,
+    RULES_REVIEW,
+    SHARED_CA,
+    UNPROVEN,
+    USED,
+)
 from kubecustody.core.errors import ClusterNotFound, UserNotFound
 from kubecustody.core.states import CanGetIn, CertState, ClusterState
 
@@ -38,6 +57,21 @@ CAN_GET_IN = {
     CanGetIn.YES: "An API server accepted a certificate of theirs, or its group passes every authorizer.",
     CanGetIn.NO: "Not by a certificate known here.",
     CanGetIn.UNPROVEN: "A certificate may be good; no API server was asked.",
+}
+
+EVIDENCE_KINDS = {
+    BINDING_SCAN: "The cluster's bindings were read for one that reaches it.",
+    ACCESS_REVIEW: "The cluster was asked what it would permit.",
+    USED: "It was used on an API server, to read.",
+    RULES_REVIEW: "It was used to ask what it may still do.",
+    CA_GONE: "Whether the cluster's client CAs still vouch for it.",
+    SHARED_CA: "Another cluster takes the same certificate.",
+}
+
+EVIDENCE_OUTCOMES = {
+    REFUSED: "It is powerless in this respect.",
+    ALLOWED: "It may do something.",
+    UNPROVEN: "It could not be told.",
 }
 
 
@@ -73,6 +107,21 @@ class ListUserKubeConfigStatesInput(Shape):
     ] = False
 
 
+class RemovalEvidence(Shape):
+    """The newest that is known of one kind about a credential whose removal was asked for."""
+
+    kind: Annotated[str, Member("What was done to find out.", example="used", values=EVIDENCE_KINDS, ours=True)]
+    place: Annotated[
+        str,
+        Member("The API server, or the other cluster, that was asked; empty for the cluster's own address.", ours=True),
+    ]
+    outcome: Annotated[
+        str, Member("What it says of the credential.", example="refused", values=EVIDENCE_OUTCOMES, ours=True)
+    ]
+    text: Annotated[str, Member("What was answered.", example="Used, and refused by name (403).", ours=True)]
+    observed_at: Annotated[str, Member("When (RFC 3339, UTC).", ours=True)]
+
+
 class LiveCredential(Shape):
     """One credential that may still get in."""
 
@@ -86,6 +135,9 @@ class LiveCredential(Shape):
     not_after: Annotated[str, Member("When it ends (RFC 3339, UTC); empty where that is not known.", ours=True)]
     removal_requested_at: Annotated[
         str | None, Member("When its removal was asked for; null where nobody has.", ours=True)
+    ]
+    removal_evidence: Annotated[
+        list[RemovalEvidence], Member("What is known of its removal, where that was asked for.", ours=True)
     ]
 
 
@@ -174,6 +226,11 @@ LIST_USER_KUBECONFIG_STATES = Operation(
     access_level=AccessLevel.NONE,
     resource=ALL_RESOURCES,
     effects=frozenset({Effect.READS}),
+    changes=(
+        Change(
+            "2026-11-24", "detail=true tells of each credential that is to be removed what is known of its removal."
+        ),
+    ),
     input=ListUserKubeConfigStatesInput,
     output=ListUserKubeConfigStatesOutput,
     errors=(UserNotFound,),

@@ -31,6 +31,9 @@ AUTHENTICATED_GROUP = "system:authenticated"
 _LONGEST_NAME = 253
 _MOST_LOSSES = 10
 _MOST_LOST_PERCENT = 20
+_MOST_TOLD = 20
+_LONGEST_MANAGER = 63
+_MOST_MANAGERS = 3
 
 
 class Subject(NamedTuple):
@@ -471,6 +474,30 @@ def wide_bindings(bindings: Iterable[SeenBinding]) -> list[tuple[SeenBinding, Su
     ]
 
 
+def tell_beyond_reach(bindings: Iterable[SeenBinding]) -> list[str]:
+    """What a cluster's bindings permit beside what is granted here, and no removal of one credential takes away."""
+    found = list(bindings)
+    wide = [
+        f"{tell_binding(binding)} permits {binding.role_name} to all of {subject.name}: unbinding a credential does "
+        "not end that."
+        for binding, subject in wide_bindings(found)
+    ]
+    bare = [
+        f"{tell_binding(binding)} names {subject.name}, a bare uid: unbinding a credential does not end what a "
+        "certificate of that very name may do."
+        for binding, subject in bare_uid_bindings(found)
+    ]
+    told = [*wide, *bare]
+    return [*told[:_MOST_TOLD], *([f"And {len(told) - _MOST_TOLD} more such bindings."] if told[_MOST_TOLD:] else [])]
+
+
+def tell_binding(binding: SeenBinding) -> str:
+    """A binding for a message: its name, where, and who wrote it as they call themselves."""
+    within = f" in {binding.namespace}" if binding.namespace else ""
+    who = ", ".join(name[:_LONGEST_MANAGER] for name in binding.managers[:_MOST_MANAGERS])
+    return f"{binding.name}{within}" + (f" (written by {who})" if who else "")
+
+
 def _is_default(binding: SeenBinding) -> bool:
     return binding.role_kind == CLUSTER_ROLE and binding.role_name in _DEFAULT_ROLES
 
@@ -480,7 +507,9 @@ def _is_default(binding: SeenBinding) -> bool:
 BINDING_SCAN = "binding_scan"
 ACCESS_REVIEW = "access_review"
 USED = "used"
+RULES_REVIEW = "rules_review"
 CA_GONE = "ca_gone"
+SHARED_CA = "shared_ca"  # no evidence by itself: where else the certificate is taken
 
 REFUSED = "refused"
 ALLOWED = "allowed"
@@ -517,6 +546,8 @@ def decide_removal(
     2. Else no binding may reach it, and it must have been used and refused on every declared API server.
     3. Where it cannot be used (no key is kept), or where a refusal would say nothing (no binding ever allowed it
        anything), an access review that is refused stands for the use. A use that is allowed stands against it.
+    4. What it may still do by its own review of its rules stands against it too; that such a review tells nothing
+       supports nothing, since there may be rules that an authorizer does not tell.
 
     api_servers: those declared; key_kept: whether its private key is kept here.
     """
@@ -532,8 +563,9 @@ def decide_removal(
         proof = f"it was used and refused on {_counted(len(api_servers))}"
     else:
         missing += _unproven(facts, ACCESS_REVIEW)
-        missing += _allowed_uses(facts) if key_kept else ()
+        missing += _allowed(facts, USED) if key_kept else ()
         proof = "an access review refuses it"
+    missing += _allowed(facts, RULES_REVIEW)
     if missing:
         return Verdict(False, missing, f"Not proven to be powerless: {', '.join(missing)}.")
     return Verdict(True, (), f"No binding reaches it, and {proof}.")
@@ -568,8 +600,8 @@ def _not_refused_on(facts: list[Evidence], api_servers: Sequence[str]) -> tuple[
     return tuple(_place(USED, server) for server in api_servers if server not in refused)
 
 
-def _allowed_uses(facts: list[Evidence]) -> tuple[str, ...]:
-    return tuple(_place(USED, one.api_server) for one in facts if (one.kind, one.outcome) == (USED, ALLOWED))
+def _allowed(facts: list[Evidence], kind: str) -> tuple[str, ...]:
+    return tuple(_place(kind, one.api_server) for one in facts if (one.kind, one.outcome) == (kind, ALLOWED))
 
 
 def _place(kind: str, api_server: str) -> str:

@@ -98,6 +98,7 @@ def find_uncovered(held: Iterable[Rule], wanted: Iterable[Rule]) -> Part | None:
 # --- one request that rules allow, and that only reads
 
 _READ_VERBS = ("list", "get")
+_PODS = ("", "pods")
 
 
 class ReadRequest(NamedTuple):
@@ -119,18 +120,33 @@ class ReadRequest(NamedTuple):
         return f"{root}{within}/{self.resource}" + (f"/{self.name}" if self.name else "?limit=1")
 
 
-def find_read_request(rules: Iterable[Rule], namespace: str) -> ReadRequest | None:
-    """A request that these rules, bound in this namespace ("": in the whole cluster), allow, and that only reads."""
-    found = None
-    for rule in rules:
-        verbs = set(rule.get("verbs", ()))
-        for group in rule.get("apiGroups", ()):
-            for resource in rule.get("resources", ()):
-                request = _read_request(verbs, group, resource, rule.get("resourceNames", ()), namespace)
-                if request is not None and not request.group:
-                    return request
-                found = found or request
-    return found
+_READS_KUBE_SYSTEM: Rule = {
+    "verbs": ("get",),
+    "apiGroups": ("",),
+    "resources": ("namespaces",),
+    "resourceNames": ("kube-system",),
+}
+
+
+def find_read_request(rules: Sequence[Rule], namespace: str) -> ReadRequest | None:
+    """A request that these rules, bound in this namespace ("": in the whole cluster), allow, and that only reads.
+
+    In the whole cluster that for the namespace kube-system where they allow it: it tells nobody anything.
+    """
+    if not namespace and find_uncovered(rules, (_READS_KUBE_SYSTEM,)) is None:
+        return ReadRequest("get", "", "namespaces", "", "kube-system")
+    requests = [
+        request
+        for rule in rules
+        for group in rule.get("apiGroups", ())
+        for resource in rule.get("resources", ())
+        if (
+            request := _read_request(
+                {*rule.get("verbs", ())}, group, resource, rule.get("resourceNames", ()), namespace
+            )
+        )
+    ]
+    return min(requests, key=lambda request: (request.group, request.resource) != _PODS, default=None)
 
 
 def _read_request(
@@ -138,7 +154,7 @@ def _read_request(
 ) -> ReadRequest | None:
     if "/" in resource:
         return None
-    group, resource = ("", "pods") if _ALL in (group, resource) and group in (_ALL, "") else (group, resource)
+    group, resource = _PODS if _ALL in (group, resource) and group in (_ALL, "") else (group, resource)
     if _ALL in (group, resource) or (resource == "namespaces" and not group):
         return None
     for verb in _READ_VERBS:

@@ -3,6 +3,7 @@
 import math
 
 from kubecustody.catalogue.states import (
+    EVIDENCE_KINDS,
     ClusterKubeConfigState,
     ListClusterKubeconfigStatesInput,
     ListClusterKubeconfigStatesOutput,
@@ -10,12 +11,15 @@ from kubecustody.catalogue.states import (
     ListUserKubeConfigStatesOutput,
     LiveCredential,
     Page,
+    RemovalEvidence,
     UserKubeConfigState,
 )
+from kubecustody.core.bindings import ALLOWED, CA_GONE, REFUSED, SHARED_CA, USED
 from kubecustody.core.errors import ClusterNotFound, UserNotFound
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.paging import PageRequest
 from kubecustody.core.states import (
+    CanGetIn,
     CertState,
     Credential,
     RemovedBy,
@@ -26,6 +30,7 @@ from kubecustody.core.states import (
 )
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller
+from kubecustody.store.accesses import find_reach
 from kubecustody.store.clusters import find_cluster
 from kubecustody.store.credentials import find_newest_removal
 from kubecustody.store.fleet import (
@@ -41,6 +46,7 @@ from kubecustody.store.fleet import (
 )
 from kubecustody.store.issuing import HolderRow, list_holders
 from kubecustody.store.principals import find_principal
+from kubecustody.store.removing import list_evidence
 from kubecustody.store.transactions import Transaction
 
 MOST_LIVE_CREDENTIALS = 100
@@ -145,6 +151,41 @@ async def _add_details(
         if len(held) >= MOST_LIVE_CREDENTIALS:
             state.live_credential_count = await count_live(tx, account_id, uid, cluster.seq, at)
         await _explain(tx, account_id, uid, cluster, state, held, now)
+        await _add_evidence(tx, account_id, cluster, state, held)
+
+
+async def _add_evidence(
+    tx: Transaction, account_id: str, cluster: ListedCluster, state: UserKubeConfigState, held: list[HeldCredential]
+) -> None:
+    """Add what is known of the removal of each credential of which it was asked for, and why it is not Removed yet."""
+    numbers = {one.fingerprint.hex(): one.facts.number for one in held if one.fingerprint}
+    asked = [one for one in state.live_credentials or () if one.removal_requested_at and one.fingerprint in numbers]
+    if not asked:
+        return
+    mode = (await find_reach(tx, account_id, cluster.seq)).mode
+    for one in asked:
+        evidence = await list_evidence(tx, account_id, numbers[one.fingerprint])
+        one.removal_evidence = [
+            RemovalEvidence(each.kind, each.api_server, each.outcome, each.told, format_time(each.observed_at))
+            for each in evidence
+            if each.kind in EVIDENCE_KINDS
+        ]
+    if any((each.kind, each.outcome) == (USED, ALLOWED) for one in asked for each in one.removal_evidence):
+        state.can_get_in = CanGetIn.YES
+    if state.removal_requested_at is not None:
+        why = _why_not_removed(mode, asked[0].removal_evidence)
+        state.cert_state_reason = f"{state.cert_state_reason} Its removal was asked for. Not removed: {why}"
+
+
+def _why_not_removed(mode: str, evidence: list[RemovalEvidence]) -> str:
+    if mode == "none":
+        return "this server has no access to the cluster."
+    if mode == "observe":
+        return "the cluster is only observed, and nothing is written to it."
+    open_ones = [one for one in evidence if one.outcome != REFUSED and one.kind not in (CA_GONE, SHARED_CA)]
+    if not open_ones:
+        return "it is not proved yet."
+    return " ".join(f"{one.kind}{f' on {one.place}' if one.place else ''}: {one.text}" for one in open_ones)
 
 
 def _fill(
@@ -169,6 +210,7 @@ def _fill(
             format_time(credential.facts.not_before),
             _time_or_empty(credential.facts.not_after),
             _time_or_none(credential.facts.removal_requested_at),
+            [],
         )
         for credential in live[:MOST_LIVE_CREDENTIALS]
     ]

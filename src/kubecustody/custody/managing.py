@@ -10,12 +10,9 @@ difference. A pass that is cut off anywhere is completed by the next.
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
-from kubecustody.cluster.client import AnswerKind
 from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.errors import (
     AlreadyThere,
@@ -27,72 +24,32 @@ from kubecustody.cluster.errors import (
 )
 from kubecustody.core import bindings
 from kubecustody.core.bindings import (
-    ACCESS_REVIEW,
-    ALLOWED,
-    AUTHENTICATED_GROUP,
-    BINDING_SCAN,
-    CA_GONE,
     CLUSTER_ROLE,
-    CLUSTER_ROLE_BINDING,
-    GROUP,
-    REFUSED,
     ROLE_TEMPLATES,
-    UNPROVEN,
-    USED,
     USER,
     Create,
     Delete,
-    Evidence,
-    Grant,
     Plan,
     Replace,
     SeenBinding,
     Step,
     WantedBinding,
 )
-from kubecustody.core.states import RemovedBy
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.csr_issuing import complete_pending
 from kubecustody.custody.installation import Custody
-from kubecustody.custody.observing import OBSERVER, Finding, Look, observe, open_cluster
-from kubecustody.pki.certificates import format_ders
-from kubecustody.pki.der import elements
-from kubecustody.store import accesses, removing
-from kubecustody.store.accesses import Reach
-from kubecustody.store.clusters import find_cluster_by_seq
-from kubecustody.store.credentials import Removal, add_removal, destroy_private_key, set_removed, update_holding
-from kubecustody.store.fleet import Cluster
-from kubecustody.store.removing import StoredEvidence, WantedRemoval
+from kubecustody.custody.observing import OBSERVER, Finding, Look, observe
+from kubecustody.custody.proving import Prover, note_reads
+from kubecustody.custody.wanted import Facts, load_facts
+from kubecustody.store import removing
 from kubecustody.store.transactions import Transaction
 
 MANAGE, OBSERVE = "manage", "observe"
 _OBSERVER = Author(OBSERVER)
-BOUND = "bound"  # evidence that a binding to a role in the whole cluster once reached a credential
 
 NOT_OURS = "Another installation or account manages this cluster (ConfigMap kubecustody-owner in kube-system)."
 
 _OWNER = "owner"
-_CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
-_NOT_TRUSTED = "unknown_authority"
-_UNAUTHORIZED = 401
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is wanted in a cluster, as the store has it at one moment."""
-
-    reached: Reached
-    cluster: Cluster
-    reach: Reach
-    grants: tuple[Grant, ...]
-    dropped: frozenset[Grant]
-    names: dict[str, list[str]]
-    removals: tuple[WantedRemoval, ...]
-
-    @property
-    def removed_names(self) -> frozenset[str]:
-        """The user names that are over by our own records."""
-        return frozenset(one.cn for one in self.removals)
 
 
 class Pass(NamedTuple):
@@ -101,27 +58,6 @@ class Pass(NamedTuple):
     steps: int
     findings: tuple[Finding, ...]
     proved: int
-
-
-async def load_facts(custody: Custody, account_id: str, cluster_seq: int, now: int) -> Facts | None:
-    """What is wanted in a cluster; None where it is not reached, or not there any more."""
-
-    async def work(tx: Transaction) -> Facts | None:
-        cluster = await find_cluster_by_seq(tx, account_id, cluster_seq)
-        reached = await open_cluster(custody, tx, account_id, cluster_seq)
-        if cluster is None or cluster.deleted_at is not None or reached is None:
-            return None
-        return Facts(
-            reached,
-            cluster,
-            await accesses.find_reach(tx, account_id, cluster_seq),
-            tuple(await removing.list_grants(tx, account_id, cluster_seq)),
-            frozenset(await removing.list_dropped_grants(tx, account_id, cluster_seq)),
-            await removing.list_current_names(tx, account_id, cluster_seq, now),
-            tuple(await removing.list_wanted_removals(tx, account_id, cluster_seq, now)),
-        )
-
-    return await custody.store.read(work)
 
 
 def make_plan(facts: Facts, seen: Sequence[SeenBinding], account_id: str) -> Plan:
@@ -190,7 +126,7 @@ async def run_pass(
     found = await facts.reached.list_bindings()
     is_confirmed = bindings.hash_of(make_plan(facts, found, account_id)) == confirmed
     steps = _removals_first(facts, found, account_id)
-    await _note_bound(custody, account_id, facts, found, clock)
+    await note_reads(custody, account_id, facts, found, clock)
     findings = await _carry_out(facts.reached, steps)  # 1
     await _record_steps(custody, account_id, facts, steps, clock)
     if steps:
@@ -211,8 +147,10 @@ async def run_pass(
         steps = (*steps, *plan.steps)
         if plan.steps:
             found = await facts.reached.list_bindings()
-            await _note_bound(custody, account_id, facts, found, clock)
-    proved = [await _prove(custody, account_id, facts, one, found, look, clock) for one in facts.removals]  # 3
+            await note_reads(custody, account_id, facts, found, clock, anew=True)
+    findings += [Finding("bindings", False, text) for text in bindings.tell_beyond_reach(found)]
+    prover = Prover(custody, account_id, facts, look, found, clock, written=bool(steps))
+    proved = [await prover.prove(one) for one in facts.removals]  # 3
     return Pass(len(steps), tuple(findings), sum(proved))
 
 
@@ -324,203 +262,3 @@ async def _record_steps(
         )
 
     await change(custody.store, account_id, Author(OBSERVER), clock, work)
-
-
-async def _note_bound(
-    custody: Custody, account_id: str, facts: Facts, found: Sequence[SeenBinding], clock: Callable[[], float]
-) -> None:
-    """Remember of each user name that a binding in the whole cluster reaches: only of such says a refusal something."""
-    ours = {name for names in facts.names.values() for name in names} | facts.removed_names
-    bound = {
-        subject.name
-        for one in found
-        if one.kind == CLUSTER_ROLE_BINDING
-        for subject in one.subjects
-        if subject.kind == USER and subject.name in ours
-    }
-    if not bound:
-        return
-    at = int(clock())
-
-    async def work(tx: Transaction) -> None:
-        for name in sorted(bound):
-            number = await removing.find_number_by_name(tx, account_id, facts.cluster.seq, name)
-            if number is not None:
-                evidence = StoredEvidence(BOUND, "", ALLOWED, "A binding in the whole cluster reached it.", at)
-                await removing.set_evidence(tx, account_id, number, evidence)
-
-    await custody.store.write(work)
-
-
-# --- proof
-
-
-async def _prove(
-    custody: Custody,
-    account_id: str,
-    facts: Facts,
-    one: WantedRemoval,
-    found: Sequence[SeenBinding],
-    look: Look,
-    clock: Callable[[], float],
-) -> bool:
-    """Gather evidence about one credential and record what follows; whether its removal was proved just now."""
-    servers = _api_servers(facts, look)
-    scan = _scan(one, found)
-    if one.removed_by == RemovedBy.PROVED and scan.outcome == REFUSED:
-        return False  # it stays proved; to ask anew of everybody who ever left would delay whoever leaves now
-    gathered = [scan, await _review(facts.reached, one)]
-    key = None
-    if one.sealed_key is not None and one.removed_by != RemovedBy.PROVED:
-        key = custody.open_private_key(account_id, one.credential_no, one.sealed_key)
-        gathered += [await _use(facts, one, key, server) for server in servers]
-    if one.verdict == _NOT_TRUSTED and look.client_ca is not None:
-        gathered += _ca_gone(gathered, key_kept=key is not None)
-    else:
-        gathered.append(
-            _Gathered(CA_GONE, "", UNPROVEN, "The cluster trusts a CA that it chains to, as far as is known.")
-        )
-    at = int(clock())
-
-    async def work(unit: Change) -> bool:
-        for evidence in gathered:
-            stored = StoredEvidence(*evidence[:3], evidence.told, at)
-            await removing.set_evidence(unit.tx, account_id, one.credential_no, stored)
-        known = await removing.list_evidence(unit.tx, account_id, one.credential_no)
-        verdict = bindings.decide_removal(
-            [Evidence(each.kind, each.api_server, each.outcome) for each in known if each.kind != BOUND],
-            api_servers=servers,
-            key_kept=one.sealed_key is not None,
-            was_ever_allowed=any(each.kind == BOUND for each in known),
-            masters=bool(one.masters),
-        )
-        proved = await _conclude(unit, facts.cluster, one, verdict.removed, verdict.text, known)
-        if proved and custody.settings.destroy_private_keys == "after_proof":
-            await _destroy_key(unit, facts.cluster, one)
-        return proved
-
-    proved = await change(custody.store, account_id, Author(OBSERVER), clock, work)
-    if proved:
-        await custody.store.truncate_log()
-    return proved
-
-
-async def _destroy_key(unit: Change, cluster: Cluster, one: WantedRemoval) -> None:
-    """Keep the key of a credential no longer: nobody is given it again, and it has done its last service as proof."""
-    if await destroy_private_key(unit.tx, unit.account_id, one.credential_no, unit.at):
-        subject = f"credential/{one.fingerprint.hex()}" if one.fingerprint else ""
-        unit.record("private_key_destroyed", uid=one.uid, cluster_seq=cluster.seq, subject=subject)
-
-
-class _Gathered(NamedTuple):
-    kind: str
-    api_server: str
-    outcome: str
-    told: str
-    status: int = 0
-
-
-def _api_servers(facts: Facts, look: Look) -> tuple[str, ...]:
-    """The API servers on which a use must be refused: those that the cluster names, else its own address ("")."""
-    named = look.api_servers or ("",)
-    declared = facts.reach.declared_api_servers or 0
-    return (*named, *(f"declared #{number}" for number in range(len(named) + 1, declared + 1)))
-
-
-def _groups(one: WantedRemoval) -> list[str]:
-    groups: list[str] = json.loads(one.organizations)
-    return groups
-
-
-def _scan(one: WantedRemoval, found: Sequence[SeenBinding]) -> _Gathered:
-    """Whether a binding reaches it, but for those that Kubernetes itself has for whoever is authenticated."""
-    beyond_defaults = {binding.name for binding, _ in bindings.wide_bindings(found)}
-    reaching = {
-        binding.name
-        for binding, subject in bindings.bindings_that_reach(one.cn, _groups(one), found)
-        if (subject.kind, subject.name) != (GROUP, AUTHENTICATED_GROUP) or binding.name in beyond_defaults
-    }
-    if not reaching:
-        return _Gathered(BINDING_SCAN, "", REFUSED, "No binding names it or a group of it.")
-    return _Gathered(BINDING_SCAN, "", ALLOWED, f"It is reached by {', '.join(sorted(reaching)[:5])}.")
-
-
-async def _review(reached: Reached, one: WantedRemoval) -> _Gathered:
-    extra = {_CREDENTIAL_ID: [f"X509SHA256={one.fingerprint.hex()}"]} if one.fingerprint else {}
-    groups = [*_groups(one), AUTHENTICATED_GROUP]
-    try:
-        answers = [
-            await reached.review(one.cn, groups, extra, verb, group, resource)
-            for verb, group, resource in (("*", "*", "*"), ("get", "", "namespaces"), ("list", "", "pods"))
-        ]
-    except ClusterError as error:
-        return _Gathered(ACCESS_REVIEW, "", UNPROVEN, str(error))
-    if any(answer.allowed for answer in answers):
-        return _Gathered(ACCESS_REVIEW, "", ALLOWED, "A review says that it may still do something.")
-    return _Gathered(ACCESS_REVIEW, "", REFUSED, "Reviews refuse it everything, get namespaces and list pods.")
-
-
-async def _use(facts: Facts, one: WantedRemoval, key: bytes, server: str) -> _Gathered:
-    """Use the credential on an API server, between two requests of our own that must be answered by this cluster."""
-    try:
-        there = facts.reached if not server else facts.reached.at(server)
-        before = await there.get_kube_system_uid()
-        certificate = format_ders(element.whole for element in elements(one.chain)).encode()
-        probe = await there.probe_as(certificate, key)
-        after = await there.get_kube_system_uid()
-    except ClusterError as error:
-        return _Gathered(USED, server, UNPROVEN, str(error))
-    if {before, after} != {facts.reach.kube_system_uid}:
-        return _Gathered(USED, server, UNPROVEN, "Another cluster answers there.")
-    if not probe.by_cluster_ca:
-        return _Gathered(USED, server, UNPROVEN, "The server is not vouched for by the cluster's own CA.")
-    if probe.status == 403 and probe.names_user == one.cn:
-        return _Gathered(USED, server, REFUSED, "Used, and refused by name (403).", probe.status)
-    if probe.kind is AnswerKind.OBJECT:
-        return _Gathered(USED, server, ALLOWED, "Used, and answered.", probe.status)
-    return _Gathered(USED, server, UNPROVEN, f"Used, and answered {probe.status}, which proves nothing.", probe.status)
-
-
-def _ca_gone(gathered: Sequence[_Gathered], *, key_kept: bool) -> list[_Gathered]:
-    """That the cluster trusts no CA of it any more; where its key is kept, each API server must say so (401)."""
-    uses = [one for one in gathered if one.kind == USED]
-    if key_kept and any(one.status != _UNAUTHORIZED for one in uses):
-        return [_Gathered(CA_GONE, "", UNPROVEN, "The bundle has no CA of it, and an API server did not answer 401.")]
-    return [_Gathered(CA_GONE, "", REFUSED, "The cluster's client CA bundle has no CA that it chains to.")]
-
-
-async def _conclude(
-    unit: Change, cluster: Cluster, one: WantedRemoval, removed: bool, text: str, known: Sequence[StoredEvidence]
-) -> bool:
-    """Mark a credential as removed by proof, or take that back where it is powerless no more."""
-    was = one.removed_by == RemovedBy.PROVED
-    reached_again = [each.told for each in known if each.kind == BINDING_SCAN and each.outcome == ALLOWED]
-    if removed and not was:
-        await set_removed(
-            unit.tx, unit.account_id, one.credential_no, unit.at, RemovedBy.PROVED, one.removal_requested_at
-        )
-        await _append(unit, cluster, one, "proved", "removal_proved", text, known)
-    elif was and reached_again and not removed:
-        await set_removed(unit.tx, unit.account_id, one.credential_no, None, None, one.removal_requested_at)
-        await _append(unit, cluster, one, "lapsed", "removal_lapsed", " ".join(reached_again), known)
-    else:
-        return False
-    if one.uid:
-        await update_holding(unit.tx, unit.account_id, one.uid, cluster.seq, cluster.trust_epoch)
-    return removed
-
-
-async def _append(
-    unit: Change,
-    cluster: Cluster,
-    one: WantedRemoval,
-    kind: str,
-    event: str,
-    text: str,
-    known: Sequence[StoredEvidence],
-) -> None:
-    evidence = [{"kind": each.kind, "api_server": each.api_server, "told": each.told} for each in known]
-    removal = Removal(kind, unit.author.actor, text, json.dumps({"kind": kind, "evidence": evidence}), unit.at)
-    await add_removal(unit.tx, unit.account_id, one.credential_no, removal)
-    subject = f"credential/{one.fingerprint.hex()}" if one.fingerprint else ""
-    unit.record(event, uid=one.uid, cluster_seq=cluster.seq, subject=subject, details={"text": text})

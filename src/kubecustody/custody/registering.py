@@ -12,7 +12,7 @@ from kubecustody.catalogue.registering import (
 from kubecustody.cluster.access import Access, access_from_kubeconfig, dump_access
 from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.errors import ClusterError
-from kubecustody.core.bindings import Delete, Step, check_brake, hash_of
+from kubecustody.core.bindings import Delete, Step, check_brake, hash_of, tell_beyond_reach
 from kubecustody.core.errors import (
     ClusterNotFound,
     ClusterNotUsable,
@@ -30,15 +30,14 @@ from kubecustody.custody.managing import (
     MANAGE,
     NOT_OURS,
     OBSERVE,
-    Facts,
     find_explained,
-    load_facts,
     look_and_manage,
     make_plan,
     take_ownership,
 )
 from kubecustody.custody.observing import Finding, Look, look, record_look
 from kubecustody.custody.signers import set_csr_signer
+from kubecustody.custody.wanted import Facts, load_facts
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.store import accesses
 from kubecustody.store.accesses import StoredAccess
@@ -155,7 +154,8 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
             act.custody, act.account_id, cluster.seq, act.clock, confirmed=plan_hash, author=act.author
         )
         mode = MANAGE
-    warnings = [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
+    warnings = [*tell_beyond_reach(seen)]
+    warnings += [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
     stopped = check_brake(plan, seen, await find_explained(act.custody, act.account_id, facts, seen))
     return ManageClusterOutput(
         mode, plan_hash, [_planned(step) for step in plan.steps], [*warnings, *([stopped] if stopped else [])]

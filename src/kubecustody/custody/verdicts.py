@@ -43,11 +43,11 @@ def split_chain(stored: bytes) -> Chain:
 async def load_trust(tx: Transaction, account_id: str, cluster: Cluster) -> tuple[Certificate, ...]:
     """The client CA bundle in force in this cluster; empty where none is known."""
     bundle = await find_trust_bundle(tx, account_id, cluster.seq, cluster.trust_epoch)
-    return _load_bundle(bundle.client_ca) if bundle is not None else ()
+    return load_bundle_once(bundle.client_ca) if bundle is not None else ()
 
 
 # A bundle is read from the store each time, and parsed once.
-_load_bundle = lru_cache(maxsize=1024)(load_bundle)
+load_bundle_once = lru_cache(maxsize=1024)(load_bundle)
 
 
 async def find_holder(tx: Transaction, account_id: str, leaf: Certificate, verdict: Verdict) -> str:

@@ -36,6 +36,25 @@ class StoredEvidence(NamedTuple):
     observed_at: int
 
 
+class AllowedRead(NamedTuple):
+    """A credential's user name, and the request that a binding allowed it; None where none is known."""
+
+    cn: str
+    credential_no: int
+    told: str | None
+
+
+class KnownTrust(NamedTuple):
+    """Which client CAs a cluster is known to trust (PEM)."""
+
+    seq: int
+    cluster_id: str
+    mode: str
+    client_ca: str
+
+
+_LIST_READS = statement("list_allowed_reads")
+_LIST_CLIENT_CAS = statement("list_client_cas")
 _LIST_GRANTS = statement("list_grants_in_cluster")
 _LIST_DROPPED = statement("list_dropped_grants_in_cluster")
 _LIST_NAMES = statement("list_current_names")
@@ -84,3 +103,13 @@ async def find_number_by_name(tx: Transaction, account_id: str, cluster_seq: int
     """The number of the credential of our making that has this user name in the cluster."""
     row = await tx.fetch_one(_FIND_BY_NAME, account_id, cluster_seq, cn)
     return None if row is None else row[0]
+
+
+async def list_allowed_reads(tx: Transaction, account_id: str, cluster_seq: int, now: int) -> list[AllowedRead]:
+    """The credentials of a cluster that may live, each with what a binding allowed it."""
+    return [AllowedRead._make(row) for row in await tx.fetch_all(_LIST_READS, account_id, cluster_seq, now)]
+
+
+async def list_client_cas(tx: Transaction, account_id: str) -> list[KnownTrust]:
+    """What each cluster of the account is known to trust, by seq."""
+    return [KnownTrust._make(row) for row in await tx.fetch_all(_LIST_CLIENT_CAS, account_id)]

@@ -73,3 +73,18 @@ WHERE account_id = :account_id AND credential_no = :credential_no ORDER BY kind,
 -- name: find_credential_by_name(account_id, cluster_seq, cn)
 SELECT credential_no FROM credentials
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND cn = :cn AND origin = 'issued';
+
+-- name: list_allowed_reads(account_id, cluster_seq, now)
+-- Credentials that may live, each with the request that a binding allowed it, where one is known.
+SELECT k.cn, k.credential_no, e.told FROM credentials AS k
+LEFT JOIN evidence AS e ON e.account_id = k.account_id AND e.credential_no = k.credential_no
+    AND e.kind = 'allowed_read' AND e.api_server = ''
+WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.removed_at IS NULL
+    AND (k.not_after IS NULL OR k.not_after >= :now);
+
+-- name: list_client_cas(account_id)
+-- What each cluster is known to trust.
+SELECT c.seq, c.cluster_id, d.mode, t.client_ca FROM clusters AS c
+JOIN cluster_details AS d ON d.account_id = c.account_id AND d.cluster_seq = c.seq
+JOIN trust_bundles AS t ON t.account_id = c.account_id AND t.cluster_seq = c.seq AND t.epoch = c.trust_epoch
+WHERE c.account_id = :account_id AND c.deleted_at IS NULL ORDER BY c.seq;
