@@ -253,7 +253,9 @@ def _write_keys(settings: Settings, keys: Mapping[str, NewAccessKey]) -> Path:
 
 
 def _suggest(settings: Settings, *lines: tuple[str, str]) -> None:
-    say(f"\nServing on {settings.public_url} until ctrl-C. Try, in another terminal:")
+    url = settings.public_url
+    say(f"\nServing on {url} until ctrl-C. {url}/explorer calls it from a browser, with an access key of")
+    say("one of the files below. Try, in another terminal:")
     for what, command in lines:
         say(f"\n# {what}\n{command}")
 

@@ -43,7 +43,7 @@ class Explorer {
     });
     byId("clear").addEventListener("click", () => this.choose(this.operation, {}));
     byId("look-up").addEventListener("click", () => this.lookUp());
-    byId("copy-link").replaceWith(copyButton(() => location.href, "Copy the link"));
+    byId("copy-link").replaceWith(copyButton(() => location.href, "Copy link"));
     for (const id of ["key-id", "key-secret", "key-token"]) {
       byId(id).value = ""; // whatever a browser put there
       byId(id).addEventListener("input", () => this.writeSamples());
