@@ -135,6 +135,33 @@ def test_a_unit_that_fails_takes_nothing_of_the_others_along(path: Path) -> None
     assert isinstance(doubled, AlreadyThere)
 
 
+def test_a_unit_that_fails_before_it_wrote_has_nobody_run_again(path: Path) -> None:
+    runs: dict[str, int] = {}
+
+    async def unit(tx: Transaction, name: str, fault: str) -> None:
+        runs[name] = runs.get(name, 0) + 1
+        await find_account(tx, name)
+        if fault == "at once":
+            raise OperatorError(fault)
+        await put(tx, name)
+        if fault:
+            raise OperatorError(fault)
+
+    async def work(store: SQLiteStore, fault: str) -> None:
+        names = [f"{fault} {number}" for number in range(10)]
+        units = [store.write(partial(unit, name=name, fault=fault if name[-1] == "5" else "")) for name in names]
+        answers = await asyncio.gather(*units, return_exceptions=True)
+        assert [isinstance(answer, OperatorError) for answer in answers] == [name[-1] == "5" for name in names]
+
+    for fault in ("at once", "late"):
+        with_store(path, partial(work, fault=fault))
+    assert {runs[name] for name in runs if name.startswith("at once")} == {1}
+    assert max(runs.values()) <= 2
+    assert accounts(path) == [
+        f"{fault} {number}" for fault in ("at once", "late") for number in range(10) if number != 5
+    ]
+
+
 @pytest.mark.parametrize("foreign", ["pause", "sleep", "future"])
 def test_a_unit_that_awaits_something_foreign_is_refused_and_leaves_nothing(path: Path, foreign: str) -> None:
     async def work(store: SQLiteStore) -> None:

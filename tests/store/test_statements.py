@@ -158,6 +158,11 @@ def test_every_statement_is_understood_by_sqlite(schema: sqlite3.Connection, nam
     schema.execute(f"EXPLAIN {sql.sqlite}", [None] * len(sql.parameters)).fetchall()
 
 
+def test_what_returns_rows_changes_nothing_but_for_the_lock() -> None:
+    """A transaction that fetched has written nothing as far as the store knows."""
+    assert {name for name, sql in STATEMENTS.items() if "RETURNING" in sql.sqlite} == {"lock_account"}
+
+
 # Alias or table: what SQLite finds its rows by, in the order in which it does. Each is a search; none is a scan.
 PLANS = {
     "find_key_holder": [

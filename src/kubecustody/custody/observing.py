@@ -260,10 +260,11 @@ async def observe(
         with suppress(OperatorError):  # which record_look tells
             seen.judged = await prepare_trust(custody, account_id, before, seen.client_ca)
 
-    async def work(unit: Change) -> None:
+    async def work(unit: Change) -> list[Finding]:
         cluster = await find_cluster_by_seq(unit.tx, account_id, cluster_seq)
-        if cluster is not None and cluster.deleted_at is None:
-            seen.findings.extend(await record_look(unit, cluster, seen))
+        if cluster is None or cluster.deleted_at is not None:
+            return []
+        return await record_look(unit, cluster, seen)
 
-    await change(custody.store, account_id, author, clock, work)
+    seen.findings += await change(custody.store, account_id, author, clock, work)
     return seen

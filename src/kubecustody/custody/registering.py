@@ -56,21 +56,21 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
     if request.dry_run:
         return _report("", seen)
 
-    async def work(unit: Change) -> str:
+    async def work(unit: Change) -> tuple[str, list[Finding]]:
         twin = await accesses.find_by_identity(unit.tx, unit.account_id, seen.kube_system_uid or "")
         if twin is not None:
             raise ClusterNotUsable(f"It is registered already, as {twin[1]} ({twin[0]}).")
         seq, cluster_id = await record_cluster(act.custody, unit, fields)
         await _record_access(act, unit, seq, access, request.declared_api_servers)
         cluster = await find_cluster_by_seq(unit.tx, unit.account_id, seq)
-        if cluster is not None:
-            seen.findings.extend(await record_look(unit, cluster, seen))
-        return cluster_id
+        return cluster_id, [] if cluster is None else await record_look(unit, cluster, seen)
 
     try:
-        return _report(await act.change(work), seen)
+        cluster_id, findings = await act.change(work)
     except OperatorError as fault:
         raise ClusterNotUsable(str(fault)) from fault
+    seen.findings += findings
+    return _report(cluster_id, seen)
 
 
 def _read_access(request: RegisterClusterInput) -> Access:

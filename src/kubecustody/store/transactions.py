@@ -57,7 +57,8 @@ class Store(Protocol):
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """What `work` returns, once all that it changed is on disk; where it raises, nothing is changed.
 
-        `work` awaits nothing but its transaction.
+        `work` awaits nothing but its transaction, and changes nothing else: it may run again where something that
+        shares its transaction failed.
         """
 
     async def truncate_log(self) -> None:
