@@ -24,6 +24,7 @@ _COMMANDS = {
     "call": ("kubecustody.cli.calling", "call_command"),
     "demo": ("kubecustody.cli.demo", "demo_command"),
     "admin": ("kubecustody.cli.admin", "admin_group"),
+    "audit": ("kubecustody.cli.auditing", "audit_group"),
     "policy": ("kubecustody.cli.policy", "policy_group"),
 }
 

@@ -80,6 +80,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "master_key_rotated": "Every secret was sealed anew with a new master key.",
         "books_repaired": "Counts and holdings were made anew from the facts.",
         "restore_accepted": "A restored store is trusted again.",
+        "audit_key_made": "The key that exports of events are signed with was made; details hold its fingerprint.",
         "audit_exported": "Events were written to a signed file.",
     }
 )

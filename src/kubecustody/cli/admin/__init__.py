@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kubecustody.cli.admin.accounts import accounts_group, rotate_master_key_command
+from kubecustody.cli.admin.audit import audit_admin_group
 from kubecustody.cli.admin.clusters import clusters_group
 from kubecustody.cli.admin.credentials import credentials_group, removals_group
 from kubecustody.cli.admin.doctor import doctor_command
@@ -39,5 +40,6 @@ for command in (
     verify_backup_command,
     restore_command,
     doctor_command,
+    audit_admin_group,
 ):
     admin_group.add_command(command)
