@@ -20,7 +20,8 @@ from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.cli.main import commands
 from kubecustody.pages.serving import SITE
 from kubecustody.server.metrics import Metrics
-from kubecustody.settings import PREFIX, TABLE
+from kubecustody.server.store_metrics import StoreMetrics
+from kubecustody.settings import PREFIX, TABLE, load_settings
 
 DOCS = Path(__file__).parent
 ROOT, REFERENCE = DOCS.parent, DOCS / "reference"
@@ -166,8 +167,8 @@ def metrics() -> str:
     registry = CollectorRegistry()
     Metrics(registry)
     lines = ["# Metrics\n", "At `metrics_listen`, for Prometheus.\n", "| name | type | meaning |", "|---|---|---|"]
-    for family in registry.collect():
-        name = family.name + ("_total" if family.type == "counter" else "")
+    for family in (*registry.collect(), *StoreMetrics(load_settings({})).describe()):
+        name = family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         lines.append(f"| `{name}` | {family.type} | {_cell(family.documentation)} |")
     return "\n".join(lines) + "\n"
 

@@ -142,13 +142,16 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
 
 @contextlib.contextmanager
 def metrics_server(settings: Settings, registry: Any) -> Iterator[None]:
-    """Answers the registry's metrics at their own address, from a thread."""
+    """Answers the registry's metrics and those of the store at their own address, from a thread."""
     address = settings.metrics_address
     if address is None:
         yield
         return
     from prometheus_client import start_http_server
 
+    from kubecustody.server.store_metrics import StoreMetrics
+
+    registry.register(StoreMetrics(settings))
     try:
         server, thread = start_http_server(address[1], address[0], registry)
     except OSError as error:
