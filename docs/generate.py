@@ -34,6 +34,7 @@ _TITLES = {
     "clusters": "Clusters",
     "account": "The account",
     "registering": "Real clusters",
+    "requests": "Failed requests",
 }
 MADE_BY = "<!-- Made by `python -m docs.generate`; edit the source, not this page. -->\n\n"
 

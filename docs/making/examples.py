@@ -126,6 +126,11 @@ CALLS = (
         {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}", "Reason": "found in a public repository"},
         (_ISSUE,),
     ),
+    Call(
+        "DescribeRequestError",
+        {"RequestId": "{RequestId}"},
+        (Call("DescribeClusterDetail", {"ClusterId": "c0000000000000000000000000000000f"}),),
+    ),
 )
 
 
@@ -194,6 +199,7 @@ async def _run(call: Call, fleet: DemoFleet, settings: Settings) -> Example:
             for one in call.before:
                 _, _, _, answer = await _send(one, application, fleet, known)
                 known.update(json.loads(answer))
+            await application.failed_requests.write()
             request, body, status, answer = await _send(call, application, fleet, known)
     finally:
         store.close()

@@ -52,10 +52,14 @@ def tell(path: Path, sql: str, *arguments: Any) -> None:
 
 
 def contents(path: Path) -> dict[str, list[tuple[Any, ...]]]:
-    """Every row of every table."""
+    """Every row of every table but the failed requests, which are written down after the answer."""
     with plain(path) as connection:
         names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        return {name: connection.execute(f'SELECT * FROM "{name}"').fetchall() for name in sorted(names)}
+        return {
+            name: connection.execute(f'SELECT * FROM "{name}"').fetchall()
+            for name in sorted(names)
+            if name != "failed_requests"
+        }
 
 
 def check_books(path: Path) -> None:

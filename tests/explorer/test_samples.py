@@ -130,6 +130,7 @@ def values_of(
         "DescribeUserQuota": {},
         "DescribeRegions": {"acceptLanguage": "en-US"},
         "CheckServiceRole": {"roles": [{"name": "AliyunCSDefaultRole"}]},
+        "DescribeRequestError": {"RequestId": "E78A2E2D-6E2D-4F0E-9A63-94DB1F8A5F11"},
         "RegisterCluster": {"Name": "new", "DryRun": True, "Kubeconfig": KUBECONFIG},
         "TestCluster": {"ClusterId": stage},
         "ManageCluster": {"ClusterId": stage, "Mode": "manage"},

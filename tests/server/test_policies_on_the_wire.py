@@ -361,6 +361,8 @@ def test_resources_are_compared_part_by_part(home: Home) -> None:
 # --- the auditor
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
+    "DescribeCredential": {"Credential": "0"},
+    "DescribeRequestError": {"RequestId": "none"},
     "DescribeTaskInfo": {"task_id": "none"},
     "CheckServiceRole": {"body": {"roles": []}},
     "DescribeClustersForRegion": {"region_id": "local"},

@@ -212,6 +212,7 @@ READ_A_WHOLE_ACCOUNT = {
     "find_last_event_before": "a restore is accepted once",
     "find_last_cluster": "the end of a key, and that is all that is read",
     "find_last_purged_cluster": "of few, and only doctor asks",
+    "find_newest_failed_request": "the end of a key, and that is all that is read",
     "find_last_credential": "the end of a key, and that is all that is read",
     "list_newest_event_times": "the end of a key, and that is all that is read",
     "list_every_cluster": "doctor looks at all of them",

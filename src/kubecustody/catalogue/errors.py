@@ -179,6 +179,15 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Use the task_id that the operation answered.",
     ),
     ErrorDefinition(
+        "ErrorRequestNotFound",
+        404,
+        "No failed request {asked_id} of the last hour is known that you may see.",
+        "Kept are the failed requests of the last hour, at most 1,000 of an account, whose signature held and that no "
+        "limit refused. Users see their own, the account and delegated administrators all of the account.",
+        "Compare the ID with the x-acs-request-id of the answer, and ask with the key that sent the request, or with "
+        "the account's. What is wrong with a signature says the error answer itself; the rest says the server's log.",
+    ),
+    ErrorDefinition(
         "ErrorClusterNotUsable",
         400,
         "The cluster cannot be used so: {reason}",

@@ -8,6 +8,7 @@ from kubecustody.catalogue.kubeconfigs import KUBECONFIG_OPERATIONS
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
 from kubecustody.catalogue.registering import REGISTERING_OPERATIONS
+from kubecustody.catalogue.requests import DESCRIBE_REQUEST_ERROR
 from kubecustody.catalogue.states import LIST_CLUSTER_KUBECONFIG_STATES, LIST_USER_KUBECONFIG_STATES
 from kubecustody.catalogue.tasks import TASK_OPERATIONS
 from kubecustody.catalogue.users import USER_OPERATIONS
@@ -24,6 +25,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *ACCOUNT_OPERATIONS,
     *REGISTERING_OPERATIONS,
     *EVENT_OPERATIONS,
+    DESCRIBE_REQUEST_ERROR,
 )
 
 

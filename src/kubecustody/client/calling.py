@@ -60,6 +60,7 @@ from kubecustody.catalogue.registering import (
     RegisterClusterInput,
     TestClusterInput,
 )
+from kubecustody.catalogue.requests import DescribeRequestErrorInput, DescribeRequestErrorOutput
 from kubecustody.catalogue.states import (
     ListClusterKubeconfigStatesInput,
     ListClusterKubeconfigStatesOutput,
@@ -527,6 +528,13 @@ class Calls:
             ),
         )
 
+    def describe_request_error(self, request_id: str) -> DescribeRequestErrorOutput:
+        """Query what went wrong in a request of the last hour."""
+        return cast(
+            "DescribeRequestErrorOutput",
+            self._call("DescribeRequestError", DescribeRequestErrorInput(request_id=request_id)),
+        )
+
 
 class AsyncCalls:
     """Every operation as a method, its answer awaited."""
@@ -987,4 +995,11 @@ class AsyncCalls:
                     max_results=max_results,
                 ),
             ),
+        )
+
+    async def describe_request_error(self, request_id: str) -> DescribeRequestErrorOutput:
+        """Query what went wrong in a request of the last hour."""
+        return cast(
+            "DescribeRequestErrorOutput",
+            await self._call("DescribeRequestError", DescribeRequestErrorInput(request_id=request_id)),
         )

@@ -16,6 +16,7 @@
     │   ├── GrantForbidden           ForbiddenGrantPermissions
     │   ├── NamespaceQueryForbidden  ForbiddenQueryClusterNamespace
     │   ├── TaskNotFound             ErrorTaskNotFound
+    │   ├── RequestNotKept           ErrorRequestNotFound
     │   ├── ClusterNotUsable         ErrorClusterNotUsable
     │   ├── PlanChanged              ErrorPlanChanged
     │   ├── TooManyClusters          ErrorTooManyClusters
@@ -218,6 +219,14 @@ class TaskNotFound(RequestError):
 
     code: ClassVar[str] = "ErrorTaskNotFound"
     task_id: str
+
+
+@dataclass(eq=False)
+class RequestNotKept(RequestError):
+    """No failed request of this id is kept that the caller may see."""
+
+    code: ClassVar[str] = "ErrorRequestNotFound"
+    asked_id: str
 
 
 @dataclass(eq=False)

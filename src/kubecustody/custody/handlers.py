@@ -41,6 +41,7 @@ READ_HANDLERS: dict[str, tuple[str, str]] = {
     "DescribeUserClusterNamespaces": ("permissions", "describe_user_cluster_namespaces"),
     "DescribeTaskInfo": ("tasks", "describe_task_info"),
     "DescribeClusterTasks": ("tasks", "describe_cluster_tasks"),
+    "DescribeRequestError": ("failed_requests", "describe_request_error"),
     "DescribeUserClusterActivityState": ("tasks", "describe_activity_state"),
     "ListEvents": ("events", "list_events"),
     "ListOwnEvents": ("events", "list_own_events"),

@@ -50,6 +50,7 @@ from kubecustody.server.access_log import AccessLine, AccessLog
 from kubecustody.server.addresses import caller_address, came_by_tls, may_speak_plainly, network_of
 from kubecustody.server.bodies import ClientGone, read_body
 from kubecustody.server.decoding import decode_input
+from kubecustody.server.failed_requests import FailedRequests
 from kubecustody.server.json_bodies import takes_body
 from kubecustody.server.key_uses import KeyUses
 from kubecustody.server.metrics import Metrics
@@ -59,6 +60,7 @@ from kubecustody.server.routes import Routes
 from kubecustody.server.task_runner import TaskRunner
 from kubecustody.settings import Settings
 from kubecustody.signing.request import SignedRequest
+from kubecustody.store.failed_requests import FailedRequest
 from kubecustody.store.installation import find_installation
 from kubecustody.store.nonces import NonceTable
 from kubecustody.store.transactions import Transaction
@@ -134,6 +136,7 @@ class Application:
         self._proxies = settings.proxies
         self._plain_peers: set[str] = set()
         self.key_uses = KeyUses(custody.store)
+        self.failed_requests = FailedRequests(custody.store, clock)
         self.observer = Observer(custody, clock)
         self.tasks = TaskRunner(custody, clock, lambda account_id: self.observer.hurry(account_id, _EVERY_CLUSTER))
         # Each worker counts for itself, so each has its share.
@@ -363,15 +366,28 @@ class Application:
         seconds = time.perf_counter() - trace.started
         self._metrics.count_request(trace.operation, answer.code, seconds)
         caller = trace.caller
+        path = scope["raw_path"][:_SHOWN_PATH].decode("ascii", "backslashreplace")
         if caller is not None:
             self.key_uses.note(caller, time.time())
+            if answer.code:
+                failed = FailedRequest(
+                    trace.request_id,
+                    int(self._clock()),
+                    caller.actor,
+                    trace.operation,
+                    scope["method"],
+                    path,
+                    answer.code,
+                    message="",
+                )
+                self.failed_requests.note(caller.account_id, failed, answer.body)
         self._access_log.write(
             AccessLine(
                 format_time(int(time.time())),
                 trace.request_id,
                 trace.address,
                 scope["method"],
-                scope["raw_path"][:_SHOWN_PATH].decode("ascii", "backslashreplace"),
+                path,
                 trace.operation,
                 answer.status,
                 answer.code,

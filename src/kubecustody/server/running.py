@@ -186,8 +186,8 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
             config = server_config(settings, application)
             config.load()
             keeper = config.ssl and asyncio.create_task(_keep_certificate(settings, custody, config.ssl))
-            keeping = (application.tasks.keep(), application.observer.keep(), application.key_uses.keep())
-            beside = [asyncio.create_task(one) for one in keeping]
+            kept = (application.tasks, application.observer, application.key_uses, application.failed_requests)
+            beside = [asyncio.create_task(one.keep()) for one in kept]
             server = uvicorn.Server(config)
             # From here on the server itself is told; it raises the signal once more when it has stopped.
             for number in _STOP_SIGNALS:
@@ -200,6 +200,7 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
                 task.cancel()
             await application.tasks.close()
             await application.key_uses.write()
+            await application.failed_requests.write()
             await custody.close_connections()
     finally:
         access_log.flush()

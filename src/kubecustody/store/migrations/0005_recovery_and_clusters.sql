@@ -23,3 +23,20 @@ CREATE INDEX events_by_subject ON events (account_id, subject, event_no) WHERE s
 CREATE INDEX events_by_uid ON events (account_id, uid, event_no) WHERE uid <> '';
 CREATE INDEX events_by_cluster ON events (account_id, cluster_seq, event_no) WHERE cluster_seq <> 0;
 CREATE INDEX events_by_kind ON events (account_id, kind, event_no);
+
+-- The last failed requests of each account whose signature held, numbered in the order of their coming.
+CREATE TABLE failed_requests (
+    account_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    request_id TEXT NOT NULL,
+    failed_at INTEGER NOT NULL,
+    caller TEXT NOT NULL,
+    operation TEXT NOT NULL,
+    method TEXT NOT NULL,
+    path TEXT NOT NULL,
+    code TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (account_id, number)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX failed_requests_by_id ON failed_requests (account_id, request_id);
+CREATE INDEX failed_requests_by_time ON failed_requests (account_id, failed_at);
