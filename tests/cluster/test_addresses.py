@@ -47,6 +47,16 @@ def test_with_networks_nothing_else_is_allowed() -> None:
     assert [rules.allow(ip_address(text)) for text in refused] == [False] * 6
 
 
+def test_of_loopback_only_what_is_named_is_allowed() -> None:
+    rules = AddressRules([ip_network("127.0.0.1/32"), ip_network("10.0.0.0/8")], allow_loopback=True)
+    assert [rules.allow(ip_address(text)) for text in ("127.0.0.1", "127.0.0.2", "::1", "10.1.1.1")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+
+
 def test_loopback_is_allowed_apart_from_the_networks() -> None:
     rules = AddressRules([ip_network("10.0.0.0/8")], allow_loopback=True)
     assert [rules.allow(ip_address(text)) for text in ("127.0.0.1", "::1", "::ffff:127.0.0.1")] == [True] * 3

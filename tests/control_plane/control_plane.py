@@ -11,11 +11,12 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from control_plane.identities import client_context
 from kubecustody.cli import control_plane as product
 from kubecustody.cli.control_plane import Answer, Identity, ProgramsMissing, format_kubeconfig
+from kubecustody.core.profiles import role_templates
 from kubecustody.pki.certificates import format_certificates
 from kubecustody.pki.client_certificates import issue_client_certificate, load_signer
 from kubecustody.pki.issuing import DAY_SECONDS, PemPair, make_ca, make_client_certificate
@@ -55,7 +56,7 @@ def find_programs() -> Path:
 
 
 class ControlPlane(product.ControlPlane):
-    """A cluster's control plane, ready within the block.
+    """A cluster's control plane, ready within the block, with the predefined roles as an administrator makes them.
 
     `authorization` is an AuthorizationConfiguration, `audit_webhook` a URL that gets audit events about a second late.
     """
@@ -81,6 +82,13 @@ class ControlPlane(product.ControlPlane):
         self._write("front-proxy-ca.crt", front_ca.certificate)
         self.trust()
         self.authorize(authorization)
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        for manifest in role_templates():
+            answer = self.ask("POST", "/apis/rbac.authorization.k8s.io/v1/clusterroles", body=manifest.document)
+            assert answer.status == 201, answer.document
+        return self
 
     def issue(
         self, common_name: str, *, groups: Sequence[str] | None = None, begins: int = -60, ends: int = 3600

@@ -122,6 +122,18 @@ class Keeper:
         findings = self.client.test_cluster(self.clusters[name]).findings
         return {one.what: one.text for one in findings if not one.ok}
 
+    def clusters_command(self, *words: str | Path) -> tuple[int, str, str]:
+        """Exit code, output and errors of `kubecustody clusters words...`, with the account's key."""
+        key, key_file = self.installation.key, self.path.parent / "key-of-commands"
+        if not key_file.exists():
+            key_file.write_text(
+                f"ALIBABA_CLOUD_ACCESS_KEY_ID={key.access_key_id}\nALIBABA_CLOUD_ACCESS_KEY_SECRET={key.secret}\n"
+            )
+            key_file.chmod(0o600)
+        remote = ("--endpoint", self.server.url, "--key-file", str(key_file))
+        done = self.installation.command("clusters", *map(str, words), *remote, check=False)
+        return done.returncode, done.stdout, done.stderr
+
     # --- people
 
     def add_person(self, name: str) -> str:

@@ -462,7 +462,14 @@ def test_a_role_is_as_it_was_applied_last(control_plane: ControlPlane) -> None:
     role = "/apis/rbac.authorization.k8s.io/v1/clusterroles/cs:test"
     try:
         for rules in ([read], [read, paths], [paths], [paths]):
-            ask(control_plane, lambda it, rules=rules: it.apply_cluster_role("cs:test", rules, LABELS))  # type: ignore[misc]
+            wanted = {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "ClusterRole",
+                "metadata": {"name": "cs:test", "labels": LABELS},
+                "rules": rules,
+            }
+            ask(control_plane, lambda it, wanted=wanted: it.apply(wanted))  # type: ignore[misc]
+            assert ask(control_plane, lambda it, wanted=wanted: it.find_labels(wanted)) == LABELS  # type: ignore[misc]
             assert control_plane.ask("GET", role).document["rules"] == rules
         assert control_plane.ask("GET", role).document["metadata"]["labels"] == LABELS
         names = ask(control_plane, Cluster.list_cluster_role_names)

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
-from control_plane.control_plane import MASTERS, REPOSITORY, ControlPlane
+from control_plane.control_plane import MASTERS, ControlPlane
 from control_plane.identities import Identity
 from control_plane.keeping import (
     BINDINGS,
@@ -693,21 +692,6 @@ def test_a_cluster_that_hangs_delays_nobody_elses_removal(
 
 
 # --- what the how-to says
-
-
-def test_the_rights_that_the_how_to_lists_are_enough(control_plane: ControlPlane, tmp_path: Path) -> None:
-    text = (REPOSITORY / "docs/how-to/clusters.md").read_text()
-    role = yaml.safe_load(text.partition("```yaml\n")[2].partition("```")[0])
-    with service_account(control_plane, role) as own, keeping(tmp_path, control_plane) as keeper:
-        report = keeper.register(by=own, signer=False)
-        assert report.ok
-        keeper.manage()
-        anna, credential = admitted(keeper)
-        short = keeper.get(anna, minutes=60)
-        eventually(lambda: keeper.look() == {})
-        assert rows_of(keeper.path, "SELECT kind FROM signers") == [("csr",)], "the cluster itself signed"
-        keeper.clean(anna)
-        eventually(lambda: keeper.removed_by(credential) == keeper.removed_by(short) == "proved")
 
 
 def test_where_no_key_is_kept_reviews_stand_for_the_use(control_plane: ControlPlane, tmp_path: Path) -> None:

@@ -2,21 +2,28 @@
 
 import base64
 import json
+import re
+import socket
+import time
 from collections.abc import Callable, Iterator
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from control_plane.control_plane import ControlPlane
 from control_plane.identities import Identity
-from control_plane.keeping import ONLY_WHEN_ASKED, Keeper, keeping
-from control_plane.proxy import Fault, Proxy
+from control_plane.keeping import ONLY_WHEN_ASKED, Keeper, add_naming, keeping
+from control_plane.proxy import Cluster, Fault, Proxy
 from control_plane.test_managing import limited_access, service_account
 from custody.books import ask as rows_of
 from custody.books import contents
-from installations import free_port
+from installations import AUTHOR, free_port
 from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.custody.installation import Custody, add_account
+from kubecustody.custody.principals import NewAccessKey, add_access_key
 
 pytestmark = pytest.mark.control_plane
 
@@ -57,13 +64,20 @@ def test_a_cluster_that_is_registered_is_reported_listed_and_only_observed(own: 
     report = own.register(signer=False)
     version = plane.ask("GET", "/version").document["gitVersion"].removeprefix("v")
     assert report.ok
-    assert [(one.what, one.text) for one in report.findings] == [
+    (*seen, (what, ends)) = [(one.what, one.text) for one in report.findings]
+    assert seen == [
         ("version", f"Kubernetes {version}."),
         ("identity", f"kube-system is {plane.uid()}."),
         ("client_ca", "It says which CAs' client certificates it takes."),
         ("api_servers", "It names none."),
-        ("rights", "It may read what observing needs."),
+        (
+            "rights",
+            "It may do everything, which is more than it needs: `kubecustody clusters bootstrap` makes an account.",
+        ),
+        ("signer", "It may have the cluster sign. That it does is tried once it is managed."),
+        ("clock", "Its clock and this server's agree to 30 s."),
     ]
+    assert what == "access" and "It cannot be renewed by itself." in ends
     (listed,) = own.client.describe_clusters_v1().clusters
     told = (listed.cluster_id, listed.name, listed.state, listed.current_version)
     assert told == (report.cluster_id, "prod", "running", version)
@@ -78,7 +92,7 @@ def test_a_cluster_that_is_registered_is_reported_listed_and_only_observed(own: 
 def test_a_dry_run_writes_nothing(keeper: Keeper) -> None:
     before = contents(keeper.path)
     report = keeper.client.register_cluster(keeper.plane.kubeconfig(), "prod", dry_run=True)
-    assert (report.ok, report.cluster_id, len(report.findings)) == (True, "", 5)
+    assert (report.ok, report.cluster_id, len(report.findings)) == (True, "", 8)
     assert contents(keeper.path) == before
 
 
@@ -120,7 +134,9 @@ def test_a_token_of_a_service_account_is_enough_and_what_it_may_not_is_named(own
     told = {one.what: one.text for one in report.findings if not one.ok}
     assert set(told) == {"api_servers", "rights"}
     assert told["rights"] == (
-        "It may not list endpointslices in default, not list clusterrolebindings, not list rolebindings."
+        "It lacks what the profile observe has: list endpointslices in default, list clusterrolebindings, "
+        "list rolebindings, get clusterroles, get roles, list clusterroles, list roles. "
+        "`kubecustody clusters bootstrap --profile observe` gives it."
     )
 
 
@@ -202,6 +218,81 @@ def test_loopback_is_reached_only_where_it_is_named(control_plane: ControlPlane,
         assert "cluster_networks" in message
 
 
+def test_api_servers_at_foreign_addresses_are_named_and_nothing_is_sent_there(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    """What a cluster says of itself must not make this server knock at others' doors, or at its own."""
+    with socket.create_server(("127.0.0.2", 0)) as listener:
+        own_door = f"127.0.0.2:{listener.getsockname()[1]}"
+        naming = add_naming(proxy, *control_plane.urls, f"https://{own_door}", "https://169.254.169.254:443")
+        with keeping(tmp_path, control_plane, **ONLY_WHEN_ASKED, cluster_networks="127.0.0.1/32") as keeper:
+            keeper.register(naming.url)
+            keeper.manage()
+            told = keeper.look()["api_servers"]
+            assert f"It names {own_door}, 169.254.169.254:443 as API servers of its own" in told
+            uid = keeper.add_person("anna")
+            credential = keeper.get(uid)
+            keeper.grant(uid, "admin")
+            keeper.look()
+            keeper.clean(uid)
+            keeper.look()
+            assert keeper.removed_by(credential) is None, "it cannot be proved there"
+            outcomes = keeper.evidence(credential)
+            assert outcomes["used", own_door] == outcomes["used", "169.254.169.254:443"] == "unproven"
+            served = control_plane.url.removeprefix("https://")
+            assert outcomes["used", served] == "refused"
+        listener.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            listener.accept()
+
+
+@pytest.mark.parametrize("seconds", [3600, -3600])
+def test_a_clock_that_goes_otherwise_is_told(keeper: Keeper, proxy: Proxy, seconds: int) -> None:
+    cluster = Shifted(proxy, "127.0.0.1", proxy.real_uid)
+    cluster.seconds = seconds
+    proxy.run(cluster.listen())
+    proxy.clusters.append(cluster)
+    report = keeper.client.register_cluster(keeper.plane.kubeconfig(url=cluster.url), "prod", dry_run=True)
+    told = {one.what: one.text for one in report.findings if not one.ok}
+    assert set(told) == {"clock"}
+    way = "ahead of" if seconds > 0 else "behind"
+    assert re.match(rf"Its clock is 3[56]\d\d s {way} this server's", told["clock"])
+
+
+class Shifted(Cluster):
+    """The plane, whose clock goes otherwise."""
+
+    seconds = 0
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if request.path != "/version":
+            return await super()._answer(request)
+        version = {"gitVersion": "v1.37.2"}
+        return web.json_response(version, headers={"Date": formatdate(time.time() + self.seconds, usegmt=True)})
+
+
+def test_two_accounts_may_look_at_one_cluster_and_one_manages_it(own: Keeper) -> None:
+    own.register(signer=False)
+    own.manage()
+
+    async def second(custody: Custody) -> NewAccessKey:
+        account = await add_account(custody, AUTHOR, time.time(), name="other", region_id="local")
+        return await add_access_key(custody, account, AUTHOR, time.time(), account)
+
+    key = own.installation.run(second)
+    endpoint = Endpoint(own.server.url, key.access_key_id, key.secret)
+    with Client(endpoint) as client:
+        other = client.register_cluster(own.plane.kubeconfig(), "mine-too")
+        assert other.ok and other.cluster_id != own.cluster_id
+        plan = client.manage_cluster(other.cluster_id)
+        with pytest.raises(ApiError) as refused:
+            client.manage_cluster(other.cluster_id, plan_hash=plan.plan_hash)
+        assert "Another installation or account manages this cluster" in refused.value.message
+        assert own.installation.account_id not in refused.value.message and "prod" not in refused.value.message
+        assert client.manage_cluster(other.cluster_id).mode == "observe"
+    assert own.look() == {}
+
+
 # --- secrets
 
 
@@ -235,18 +326,7 @@ def test_the_commands_register_test_plan_manage_and_observe(own: Keeper, tmp_pat
     cluster = proxy.add_cluster()
     file = tmp_path / "prod.kubeconfig"
     file.write_text(own.plane.kubeconfig(url=cluster.url))
-    key = own.installation.key
-    key_file = tmp_path / "key"
-    key_file.write_text(
-        f"ALIBABA_CLOUD_ACCESS_KEY_ID={key.access_key_id}\nALIBABA_CLOUD_ACCESS_KEY_SECRET={key.secret}\n"
-    )
-    key_file.chmod(0o600)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        remote = ("--endpoint", own.server.url, "--key-file", str(key_file))
-        done = own.installation.command("clusters", *words, *remote, check=False)
-        return done.returncode, done.stdout, done.stderr
-
+    run = own.clusters_command
     code, out, _ = run("add", str(file), "--dry-run")
     assert code == 0 and "ok  version: Kubernetes " in out
     code, out, _ = run("add", str(file), "--name", "prod")

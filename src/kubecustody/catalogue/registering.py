@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import AccessLevel, Effect, Operation
+from kubecustody.catalogue.model import AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import Member, Shape
 from kubecustody.core.errors import (
     BodyMalformed,
@@ -66,6 +66,15 @@ class RegisterClusterInput(Shape):
             ours=True,
         ),
     ] = None
+    replace_access: Annotated[
+        bool,
+        Member(
+            "Whether, where this very cluster is registered already (or one of this name is recorded that was never "
+            "reached), only its access is replaced. Its name, region and addresses stay as they are.",
+            wire_name="ReplaceAccess",
+            ours=True,
+        ),
+    ] = False
     dry_run: Annotated[
         bool, Member("Whether only to look at the cluster, and to record nothing.", wire_name="DryRun", ours=True)
     ] = False
@@ -93,7 +102,8 @@ REGISTER_CLUSTER = Operation(
     path="/clusters/register",
     summary="Register a cluster that this server can reach.",
     description="Looks at the cluster at once and tells what it found. It is then only observed: nothing is written to "
-    "it. The access is kept sealed. A cluster that is registered already is refused.",
+    "it. The access is kept sealed. A cluster that is registered already is refused, unless its access is to be "
+    "replaced.",
     action_names=("kubecustody:RegisterCluster",),
     access_level=AccessLevel.WRITE,
     resource=_ALL,
@@ -102,6 +112,7 @@ REGISTER_CLUSTER = Operation(
     output=ClusterReportOutput,
     errors=(BodyMalformed, ClusterNotUsable),
     ours=True,
+    changes=(Change("2026-11-24", "ReplaceAccess: give a registered cluster another access."),),
 )
 
 

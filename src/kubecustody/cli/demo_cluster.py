@@ -21,10 +21,12 @@ from rich.text import Text
 from kubecustody.catalogue.permissions import GrantedPermission
 from kubecustody.catalogue.registering import ManageClusterOutput
 from kubecustody.catalogue.states import UserKubeConfigState
+from kubecustody.cli.bootstrapping import EVERYTHING, set_up
 from kubecustody.cli.control_plane import ControlPlane, Identity, find_kubectl, find_programs
 from kubecustody.cli.initialise import all_hosts, initialise
 from kubecustody.cli.machine import actor
 from kubecustody.cli.output import console, printable, say
+from kubecustody.cli.own_kubeconfigs import own_kubeconfig
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.cluster.access import access_from_kubeconfig
 from kubecustody.core.errors import OperatorError
@@ -178,9 +180,13 @@ class Story:
             self._tell("kubectl is not installed: this program sends the requests that kubectl would send.")
 
     def _register(self) -> None:
-        self._step(1, "The cluster is registered: looked at, and nothing is written to it.")
-        self._command(f"clusters add kubeconfig --name {CLUSTER}")
-        report = self._owner.register_cluster(self._cluster.plane.kubeconfig(), CLUSTER)
+        self._step(1, "An administrator makes an account for this server, by which the cluster is registered.")
+        self._command(f"clusters bootstrap --context admin --name {CLUSTER}")
+        made: list[str] = []
+        access = access_from_kubeconfig(self._cluster.plane.kubeconfig().encode())
+        token = asyncio.run(set_up(access, EVERYTHING, made.append))
+        self._tell(f"  {len(made) - 1} objects are made: kubecustody clusters profiles full    # shows them, and why")
+        report = self._owner.register_cluster(own_kubeconfig(access, access.endpoint, token), CLUSTER)
         self.cluster_id = report.cluster_id
         self._tell(f"  It is cluster {self.cluster_id} here.")
         for finding in report.findings:

@@ -1,14 +1,18 @@
 """`kubecustody clusters`: registering clusters that the server can reach, and looking at them."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
+from kubecustody.catalogue.registering import ManageClusterOutput
+from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
+from kubecustody.cli.cluster_reports import calling, tell_report
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
+from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
 from kubecustody.cli.remote import remote_options
-from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.client import Client, Endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.document import parse_kubeconfig
 
@@ -21,13 +25,17 @@ def clusters_group() -> None:
     """Clusters that the server can reach. (`admin clusters` keeps records of any, on the machine itself.)"""
 
 
+clusters_group.add_command(bootstrap_command)
+clusters_group.add_command(profiles_command)
+
+
 @clusters_group.command("list")
 @output_option
 @remote_options
 def list_command(endpoint: Endpoint, output: str) -> None:
     """List the clusters."""
     rows = []
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         number = 1
         while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE).clusters:
             rows += [
@@ -45,7 +53,8 @@ def list_command(endpoint: Endpoint, output: str) -> None:
 
 
 @clusters_group.command("add")
-@click.argument("kubeconfig", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("kubeconfig", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--in-cluster", is_flag=True, help="The cluster in which this runs, by the ServiceAccount of its Pod.")
 @click.option("--context", "contexts", multiple=True, help="The context to use; else the current one. May be repeated.")
 @click.option("--all-contexts", is_flag=True, help="Every context of the file, each a cluster.")
 @click.option("--name", help="The cluster's name; else that of the context's cluster.")
@@ -53,11 +62,13 @@ def list_command(endpoint: Endpoint, output: str) -> None:
 @click.option("--public-endpoint", default="", metavar="URL", help="Its address in people's kubeconfigs.")
 @click.option("--private-endpoint", default="", metavar="URL", help="Its intranet address in people's kubeconfigs.")
 @click.option("--api-servers", type=int, help="How many API servers it has; else as many as it says itself.")
+@click.option("--replace", is_flag=True, help="Of a cluster that is registered already: replace how it is reached.")
 @click.option("--dry-run", is_flag=True, help="Only look at it, and record nothing.")
 @remote_options
 def add_command(
     endpoint: Endpoint,
-    kubeconfig: Path,
+    kubeconfig: Path | None,
+    in_cluster: bool,
     contexts: tuple[str, ...],
     all_contexts: bool,
     name: str | None,
@@ -65,6 +76,7 @@ def add_command(
     public_endpoint: str,
     private_endpoint: str,
     api_servers: int | None,
+    replace: bool,
     dry_run: bool,
 ) -> None:
     """Register the cluster of KUBECONFIG's context, by which the server is to reach it.
@@ -72,30 +84,42 @@ def add_command(
     The context needs a token or a client certificate in the file itself, made for this server. The cluster is then only
     observed: nothing is written to it. Exit codes: 0 all is well, 1 something is not, 2 a fault that the text explains.
     """
-    text = _read(kubeconfig)
-    document = parse_kubeconfig(text)
-    cluster_of = {one.name: one.cluster or one.name for one in document.contexts}
-    chosen = [*cluster_of] if all_contexts else [*contexts] or [document.current_context or ""]
+    if (kubeconfig is None) is not in_cluster:
+        raise OperatorError("Say a KUBECONFIG, or --in-cluster.")
+    if in_cluster and name is None:
+        raise OperatorError("--in-cluster needs --name: a Pod does not know what its cluster is called.")
+    text = kubeconfig_of_pod() if kubeconfig is None else _read(kubeconfig).decode("utf-8", "replace")
+    chosen = _choose_contexts(text, str(kubeconfig or "the Pod"), contexts, every=all_contexts)
     if name is not None and len(chosen) > 1:
         raise OperatorError("--name is for one context.")
     well = True
-    with _calling(endpoint) as client:
-        for context in chosen:
-            if context not in cluster_of:
-                known = ", ".join(cluster_of) or "none"
-                raise OperatorError(f"{kubeconfig} has no context {context!r}; it has {known}.")
+    with calling(endpoint) as client:
+        for context, cluster in chosen:
             report = client.register_cluster(
-                text.decode(),
-                name or cluster_of[context],
+                text,
+                name or cluster,
                 context=context,
                 region_id=region,
                 public_endpoint=public_endpoint,
                 private_endpoint=private_endpoint,
                 declared_api_servers=api_servers,
+                replace_access=replace,
                 dry_run=dry_run,
             )
-            well = _tell(name or cluster_of[context], report) and well
+            well = tell_report(name or cluster, report) and well
     sys.exit(0 if well else 1)
+
+
+def _choose_contexts(text: str, source: str, named: Sequence[str], *, every: bool) -> list[tuple[str, str]]:
+    """The contexts to use, each with the name of its cluster. Raises OperatorError."""
+    document = parse_kubeconfig(text.encode())
+    cluster_of = {one.name: one.cluster or one.name for one in document.contexts}
+    chosen = [*cluster_of] if every else [*named] or [document.current_context or ""]
+    for context in chosen:
+        if context not in cluster_of:
+            known = ", ".join(cluster_of) or "none"
+            raise OperatorError(f"{source} has no context {context!r}; it has {known}.")
+    return [(context, cluster_of[context]) for context in chosen]
 
 
 @clusters_group.command("test")
@@ -107,9 +131,9 @@ def test_command(endpoint: Endpoint, cluster: str | None, every: bool) -> None:
     if (cluster is None) is not every:
         raise OperatorError("Say a cluster, or --all.")
     well = True
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         for cluster_id in [cluster] if cluster else _reached(client):
-            well = _tell(cluster_id, client.test_cluster(cluster_id)) and well
+            well = tell_report(cluster_id, client.test_cluster(cluster_id)) and well
     sys.exit(0 if well else 1)
 
 
@@ -118,7 +142,7 @@ def test_command(endpoint: Endpoint, cluster: str | None, every: bool) -> None:
 @remote_options
 def plan_command(endpoint: Endpoint, cluster: str) -> None:
     """Show every change that managing CLUSTER (id) would make, and the plan's hash."""
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         _tell_plan(client.manage_cluster(cluster))
 
 
@@ -128,7 +152,7 @@ def plan_command(endpoint: Endpoint, cluster: str) -> None:
 @remote_options
 def manage_command(endpoint: Endpoint, cluster: str, plan_hash: str) -> None:
     """Keep the bindings of CLUSTER (id) as they are wanted here, beginning with the plan of this hash."""
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         _tell_plan(client.manage_cluster(cluster, plan_hash=plan_hash))
 
 
@@ -137,7 +161,7 @@ def manage_command(endpoint: Endpoint, cluster: str, plan_hash: str) -> None:
 @remote_options
 def observe_command(endpoint: Endpoint, cluster: str) -> None:
     """Only look at CLUSTER (id) from now on: nothing is written to it any more."""
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         client.manage_cluster(cluster, mode="observe")
     say(f"{cluster} is only observed.")
 
@@ -162,32 +186,9 @@ def _reached(client: Client) -> list[str]:
     return found
 
 
-def _tell(name: str, report: ClusterReportOutput) -> bool:
-    say(f"{printable(name)}" + (f" ({report.cluster_id})" if report.cluster_id else ""))
-    for finding in report.findings:
-        say(f"  {'ok ' if finding.ok else 'NO '} {finding.what}: {printable(finding.text)}")
-    return report.ok
-
-
 def _read(path: Path) -> bytes:
     with path.open("rb") as stream:
         content = stream.read(_LARGEST_KUBECONFIG_BYTES + 1)
     if len(content) > _LARGEST_KUBECONFIG_BYTES:
         raise OperatorError(f"{path} is larger than a kubeconfig may be.")
     return content
-
-
-class _calling:  # noqa: N801 - reads as a verb where it is used
-    """A client whose errors of the server are told, with exit code 1."""
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self._client = Client(endpoint)
-
-    def __enter__(self) -> Client:
-        return self._client
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        self._client.close()
-        if isinstance(error, ApiError):
-            note(printable(str(error)))
-            sys.exit(1)

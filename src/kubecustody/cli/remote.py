@@ -20,8 +20,8 @@ ENDPOINT_VARIABLE = "KUBECUSTODY_ENDPOINT"
 _MEMBERS = {ID_VARIABLE: "access_key_id", SECRET_VARIABLE: "access_key_secret", ENDPOINT_VARIABLE: "endpoint"}
 
 
-def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --endpoint, --key-file and --ca, and what they come to as its argument `endpoint`."""
+def remote_choices(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --endpoint, --key-file and --ca, and what was said as its argument `remote`."""
 
     @click.option("--endpoint", "url", metavar="URL", help=f"Address of the API; else {ENDPOINT_VARIABLE}.")
     @click.option(
@@ -36,10 +36,20 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="Root certificate of the server; else SSL_CERT_FILE, else the system's.",
     )
     @wraps(command)
-    def with_endpoint(*, url: str | None, key_file: Path | None, ca: Path | None, **options: Any) -> Any:
-        return command(endpoint=find_endpoint(url, key_file, ca), **options)
+    def with_choices(*, url: str | None, key_file: Path | None, ca: Path | None, **options: Any) -> Any:
+        return command(remote=(url, key_file, ca), **options)
 
-    return with_endpoint
+    return with_choices
+
+
+def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --endpoint, --key-file and --ca, and what they come to as its argument `endpoint`."""
+
+    @wraps(command)
+    def with_endpoint(*, remote: tuple[str | None, Path | None, Path | None], **options: Any) -> Any:
+        return command(endpoint=find_endpoint(*remote), **options)
+
+    return remote_choices(with_endpoint)
 
 
 def find_endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:

@@ -443,6 +443,7 @@ class Calls:
         public_endpoint: str = "",
         private_endpoint: str = "",
         declared_api_servers: int | None = None,
+        replace_access: bool = False,
         dry_run: bool = False,
     ) -> ClusterReportOutput:
         """Register a cluster that this server can reach."""
@@ -458,6 +459,7 @@ class Calls:
                     public_endpoint=public_endpoint,
                     private_endpoint=private_endpoint,
                     declared_api_servers=declared_api_servers,
+                    replace_access=replace_access,
                     dry_run=dry_run,
                 ),
             ),
@@ -908,6 +910,7 @@ class AsyncCalls:
         public_endpoint: str = "",
         private_endpoint: str = "",
         declared_api_servers: int | None = None,
+        replace_access: bool = False,
         dry_run: bool = False,
     ) -> ClusterReportOutput:
         """Register a cluster that this server can reach."""
@@ -923,6 +926,7 @@ class AsyncCalls:
                     public_endpoint=public_endpoint,
                     private_endpoint=private_endpoint,
                     declared_api_servers=declared_api_servers,
+                    replace_access=replace_access,
                     dry_run=dry_run,
                 ),
             ),

@@ -4,9 +4,11 @@ An Access is plain data, so that it can be sealed. What a kubeconfig only points
 a proxy) is never followed: only what stands in it counts.
 """
 
+import base64
 import ipaddress
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import msgspec
@@ -114,6 +116,60 @@ def access_from_candidate(cluster: KubeconfigCluster, user: KubeconfigUser, *, t
         certificate=certificate,
         private_key=key,
     )
+
+
+class Life(NamedTuple):
+    """From when to when an access is good, as it says itself.
+
+    namespace and name: of the ServiceAccount whose token it is, else "". of_pod: it ends with the Pod that it is of.
+    """
+
+    begins_at: int
+    ends_at: int
+    namespace: str = ""
+    name: str = ""
+    of_pod: bool = False
+
+    def is_renewal_due(self, now: float) -> bool:
+        """Whether half of it is over; that of a Pod's token, which may go any time, always is."""
+        return self.of_pod or now >= self.begins_at + (self.ends_at - self.begins_at) / 2
+
+
+def find_life(access: Access) -> Life | None:
+    """The life of an access, None where it tells of none. Only the API server knows whether what it says is true."""
+    if access.token is None:
+        leaf = load_certificates(access.certificate or b"")[0]
+        return Life(leaf.not_before, leaf.not_after)
+    try:
+        claims = msgspec.json.decode(_payload(access.token), type=_Claims)
+    except (ValueError, msgspec.MsgspecError, RecursionError):
+        return None  # no JSON Web Token: a token without an end, as far as is known
+    if claims.exp is None:
+        return None
+    begins_at = int(claims.exp if claims.iat is None else claims.iat)
+    match claims.sub.split(":"):
+        case ["system", "serviceaccount", namespace, name]:
+            return Life(begins_at, int(claims.exp), namespace, name, claims.kubernetes.pod is not None)
+        case _:
+            return Life(begins_at, int(claims.exp))
+
+
+class _KubernetesClaims(msgspec.Struct):
+    pod: dict[str, str] | None = None
+
+
+class _Claims(msgspec.Struct):
+    """Of a ServiceAccount's token (RFC 7519; Kubernetes, "Managing Service Accounts", read 2026-11-24)."""
+
+    exp: int | float | None = None
+    iat: int | float | None = None
+    sub: str = ""
+    kubernetes: _KubernetesClaims = msgspec.field(name="kubernetes.io", default_factory=_KubernetesClaims)
+
+
+def _payload(token: str) -> bytes:
+    middle = token.split(".")[1] if token.count(".") == 2 else ""
+    return base64.urlsafe_b64decode(middle + "=" * (-len(middle) % 4))
 
 
 def _cluster_and_user(document: KubeconfigDocument, name: str | None) -> tuple[KubeconfigCluster, KubeconfigUser]:

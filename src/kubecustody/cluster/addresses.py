@@ -24,8 +24,9 @@ _THIS_NETWORK = ip_network("0.0.0.0/8")
 
 
 class AddressRules:
-    """What may be connected to: nothing link-local, unspecified or multicast, loopback only if that is allowed, and
-    of the rest what lies in one of the networks; with none, everything.
+    """What may be connected to: nothing link-local, unspecified or multicast, loopback only if that is allowed (and
+    where networks are loopback's, in one of these), and of the rest what lies in one of the networks; with none,
+    everything.
     """
 
     def __init__(self, networks: Sequence[Network], *, allow_loopback: bool) -> None:
@@ -37,7 +38,8 @@ class AddressRules:
 
     def _allow_one(self, address: Address) -> bool:
         if address.is_loopback:
-            return self._allow_loopback
+            named = [network for network in self._networks if network.is_loopback]
+            return self._allow_loopback and (not named or any(address in network for network in named))
         refused = address.is_link_local or address.is_unspecified or address.is_multicast or address in _THIS_NETWORK
         return not refused and (not self._networks or any(address in network for network in self._networks))
 

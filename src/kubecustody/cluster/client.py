@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlsplit
@@ -28,12 +29,14 @@ from kubecustody.cluster.connections import Answer, Connections
 from kubecustody.cluster.errors import AddressRefused, Conflict, NotFound, NotKubernetes, TooBig
 from kubecustody.core.bindings import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
 from kubecustody.core.rules import Rule
+from kubecustody.core.times import parse_time
 
 __all__ = [
     "AnswerKind",
     "Cluster",
     "Connections",
     "CsrState",
+    "IssuedToken",
     "Marker",
     "Probe",
     "Review",
@@ -137,12 +140,32 @@ class RulesReview(NamedTuple):
     incomplete: bool
 
 
+class IssuedToken(NamedTuple):
+    """A token of a ServiceAccount, and when it ends (unix seconds)."""
+
+    token: str
+    expires_at: int
+
+
 class Cluster:
     """A cluster that is asked in the way that an access describes."""
 
     def __init__(self, connections: Connections, access: Access) -> None:
         self._connections, self._access = connections, access
         self._api = Api(connections, access)
+
+    @property
+    def access(self) -> Access:
+        """The way in which it is asked."""
+        return self._access
+
+    def with_access(self, access: Access) -> "Cluster":
+        """The same connections, and another way in."""
+        return Cluster(self._connections, access)
+
+    def is_foreign(self, address: str) -> bool:
+        """Whether an address (IP:PORT) is none that is connected to from here."""
+        return not self._connections.allow(urlsplit(f"https://{address}").hostname or "")
 
     def at(self, address: str) -> "Cluster":
         """The same cluster through the API server at IP:PORT, vouched for as before: by the same CA, for the same name.
@@ -167,6 +190,16 @@ class Cluster:
         if not WORD.fullmatch(version):
             raise NotKubernetes(f"{self._api.asked('GET', '/version')}: what it calls its version is none.")
         return version
+
+    async def find_time(self) -> int | None:
+        """The time there (unix seconds) as the answer to a request says; None where it does not."""
+        headers = {"Accept": JSON, "User-Agent": MANAGER}
+        url, asked = f"{self._access.endpoint}/version", self._api.asked("GET", "/version")
+        answer = await self._connections.send(self._access, "GET", url, asked=asked, headers=headers)
+        try:
+            return int(parsedate_to_datetime(answer.date or "").timestamp())
+        except ValueError:
+            return None
 
     async def get_kube_system_uid(self) -> str:
         """The uid of namespace kube-system, which tells clusters apart."""
@@ -423,21 +456,30 @@ class Cluster:
         """The names of all ClusterRoles, sorted."""
         return await self._api.list_names(f"{RBAC}/clusterroles")
 
-    async def apply_cluster_role(
-        self, name: str, rules: Sequence[Mapping[str, Sequence[str]]], labels: Mapping[str, str]
-    ) -> None:
-        """Let there be a ClusterRole with exactly these rules (Kubernetes' PolicyRules), by server-side apply.
+    # --- setting it up --------------------------------------------------------------------------------------
 
-        Raises Forbidden where it permits more than this server may grant.
-        """
-        document = {
-            "apiVersion": f"{documents.RBAC_GROUP}/v1",
-            "kind": "ClusterRole",
-            "metadata": {"name": name, "labels": dict(labels)},
-            "rules": [{key: [*values] for key, values in rule.items()} for rule in rules],
-        }
-        path = f"{RBAC}/clusterroles/{_segment(name)}"
+    async def find_labels(self, document: Mapping[str, Any]) -> Mapping[str, str] | None:
+        """The labels of the object that this document is about; None where there is none yet."""
+        try:
+            return (await self._api.ask("GET", _path_of(document), documents.Named)).metadata.labels
+        except NotFound:
+            return None
+
+    async def apply(self, document: Mapping[str, Any]) -> None:
+        """Let there be an object as this document has it, by server-side apply. Raises Forbidden, RequestRejected."""
+        path = _path_of(document)
         await self._api.ask("PATCH", path, documents.Named, query={"force": "true"}, body=document, content_type=APPLY)
+
+    async def request_token(self, namespace: str, name: str, seconds: int) -> IssuedToken:
+        """A new token of a ServiceAccount for the API server, of so many seconds at most. Raises Forbidden."""
+        path = f"/api/v1/namespaces/{_segment(namespace)}/serviceaccounts/{_segment(name)}/token"
+        body = {"apiVersion": AUTHENTICATION, "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        status = (await self._api.ask("POST", path, documents.TokenRequest, body=body)).status
+        try:
+            expires_at = parse_time(status.expiration_timestamp)
+        except ValueError:
+            raise NotKubernetes(f"{self._api.asked('POST', path)}: the token has no end that is one.") from None
+        return IssuedToken(status.token, expires_at)
 
 
 def _join(host: str, port: int | None) -> str:
@@ -450,6 +492,14 @@ def _segment(name: str) -> str:
     if name in ("", ".", ".."):
         raise ValueError(f"{name!r} is no name of an object")
     return quote(name, safe="")
+
+
+def _path_of(document: Mapping[str, Any]) -> str:
+    """The path of the object that a document is about."""
+    version, metadata = document["apiVersion"], document["metadata"]
+    root = f"/api/{version}" if version == "v1" else f"/apis/{version}"
+    within = f"/namespaces/{_segment(metadata['namespace'])}" if "namespace" in metadata else ""
+    return f"{root}{within}/{document['kind'].lower()}s/{_segment(metadata['name'])}"
 
 
 def _bindings(kind: str, namespace: str) -> str:

@@ -6,6 +6,7 @@ import socket
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
@@ -22,12 +23,15 @@ LARGEST_ANSWER_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back, whatever its status. content_type is without parameters; retry_after as it was sent."""
+    """What came back, whatever its status. content_type is without parameters; retry_after and date as they were
+    sent.
+    """
 
     status: int
     content_type: str
     body: bytes = field(repr=False)
     retry_after: str | None = None
+    date: str | None = None
 
 
 class Connections:
@@ -85,6 +89,13 @@ class Connections:
             if all(one.fileno() == -1 for one in self._sockets):
                 return
             await asyncio.sleep(0.005)
+
+    def allow(self, address: str) -> bool:
+        """Whether an IP address is one that is connected to from here."""
+        try:
+            return self._rules.allow(ip_address(address))
+        except ValueError:
+            return False
 
     async def send(
         self,
@@ -154,6 +165,7 @@ async def _read(response: aiohttp.ClientResponse, asked: str) -> Answer:
         response.content_type.lower(),
         await _read_body(response, asked),
         response.headers.get("Retry-After"),
+        response.headers.get("Date"),
     )
 
 

@@ -166,6 +166,15 @@ class RulesReview(Document):
     status: RulesStatus
 
 
+class TokenStatus(Document):
+    token: str
+    expiration_timestamp: str
+
+
+class TokenRequest(Document):
+    status: TokenStatus
+
+
 class RoleRef(Document):
     kind: str
     name: str

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from kubecustody.core.names import is_uid
-from kubecustody.core.rules import Rule
+from kubecustody.core.rules import Rule, parts_of
 
 CLUSTER_ROLE_BINDING = "ClusterRoleBinding"
 ROLE_BINDING = "RoleBinding"
@@ -206,6 +206,19 @@ ADMIN_CLUSTER_ROLE = ROLE_TEMPLATES["admin"].cluster_role
 def cluster_role_of(role: str, *, is_custom: bool) -> str:
     """The ClusterRole that a grant's role stands for. KeyError where there is no such predefined role."""
     return role if is_custom else ROLE_TEMPLATES[role].cluster_role
+
+
+def find_template_fault(role: str, rules: Iterable[Rule] | None) -> str | None:
+    """What is wrong with a cluster's ClusterRole of a predefined role, None where it is as it is meant.
+
+    rules: those that it has; None where there is none.
+    """
+    template = ROLE_TEMPLATES[role]
+    if rules is None:
+        return f"The cluster has no ClusterRole {template.cluster_role}, so that {role} gives nobody anything."
+    if set(parts_of(rules)) != set(parts_of(template.rules)):
+        return f"The ClusterRole {template.cluster_role} is not as {role} is meant."
+    return None
 
 
 # --- what is wanted

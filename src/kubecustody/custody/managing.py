@@ -40,6 +40,7 @@ from kubecustody.custody.csr_issuing import complete_pending
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.observing import OBSERVER, Finding, Look, observe
 from kubecustody.custody.proving import Prover, note_reads
+from kubecustody.custody.renewing import renew_access
 from kubecustody.custody.wanted import Facts, load_facts
 from kubecustody.store import removing
 from kubecustody.store.transactions import Transaction
@@ -48,6 +49,8 @@ MANAGE, OBSERVE = "manage", "observe"
 _OBSERVER = Author(OBSERVER)
 
 NOT_OURS = "Another installation or account manages this cluster (ConfigMap kubecustody-owner in kube-system)."
+
+MENDS_ROLES = "An administrator of the cluster mends it with `kubecustody clusters bootstrap`."
 
 _OWNER = "owner"
 
@@ -83,7 +86,11 @@ async def look_and_manage(
     if seen is None or not seen.reachable:
         return seen
     facts = await load_facts(custody, account_id, cluster_seq, int(clock()))
-    if facts is None or facts.reach.mode != MANAGE:
+    if facts is None:
+        return seen
+    if facts.reach.kube_system_uid and seen.kube_system_uid == facts.reach.kube_system_uid:
+        seen.findings += await _renew(custody, account_id, facts, clock)
+    if facts.reach.mode != MANAGE:
         return seen
     if seen.kube_system_uid != facts.reach.kube_system_uid:
         seen.findings.append(Finding("manage", False, "It is not who it was, so nothing is written to it."))
@@ -97,6 +104,13 @@ async def look_and_manage(
     except ClusterError as error:
         seen.findings.append(Finding("manage", False, str(error)))
     return seen
+
+
+async def _renew(custody: Custody, account_id: str, facts: Facts, clock: Callable[[], float]) -> list[Finding]:
+    """What became of this server's own access, where its renewal was due."""
+    uid, may_write = facts.reach.kube_system_uid or "", facts.reach.mode == MANAGE
+    renewed = await renew_access(custody, account_id, facts.cluster, facts.reached, uid, clock, may_write=may_write)
+    return [] if renewed is None else [renewed]
 
 
 def _owner_of(custody: Custody, account_id: str) -> str:
@@ -141,7 +155,7 @@ async def run_pass(
     if stopped is not None and not is_confirmed:
         findings.append(Finding("manage", False, f"Nothing was changed. {stopped}"))
     else:  # 2
-        findings += await _apply_roles(facts)
+        findings += [Finding("roles", False, fault) for fault in await find_role_faults(facts)]
         findings += await _carry_out(facts.reached, plan.steps)
         await _record_steps(custody, account_id, facts, plan.steps, clock)
         steps = (*steps, *plan.steps)
@@ -233,18 +247,24 @@ async def find_explained(
     return facts.removed_names | taken | await custody.store.read(work)
 
 
-async def _apply_roles(facts: Facts) -> list[Finding]:
-    """Let the predefined roles that bindings name be there, as they are meant; what is refused."""
-    findings = []
+async def find_role_faults(facts: Facts) -> list[str]:
+    """What is wrong with the predefined roles that bindings name, and what mends it.
+
+    They are never written here: whoever may write any role is an administrator.
+    """
     wanted = {grant.role for grant in facts.grants if not grant.is_custom and grant.uid in facts.names}
+    faults = []
     for role, template in ROLE_TEMPLATES.items():
-        if role in wanted:
-            labels = {bindings.MANAGED_BY_LABEL: bindings.MANAGER}
-            try:
-                await facts.reached.apply_cluster_role(template.cluster_role, template.rules, labels)
-            except (Forbidden, RequestRejected) as error:
-                findings.append(_refused_step(error))
-    return findings
+        if role not in wanted:
+            continue
+        try:
+            rules = await facts.reached.get_role_rules(CLUSTER_ROLE, "", template.cluster_role)
+            fault = bindings.find_template_fault(role, rules)
+        except (Forbidden, RequestRejected) as error:
+            fault = f"Whether the ClusterRole {template.cluster_role} is as it is meant cannot be read. {error}"
+        if fault is not None:
+            faults.append(f"{fault} {MENDS_ROLES}")
+    return faults
 
 
 async def _record_steps(

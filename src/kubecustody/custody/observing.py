@@ -5,7 +5,7 @@ answer keeps what was last seen of it, and is shown as not reachable.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
@@ -32,15 +32,6 @@ T = TypeVar("T")
 OBSERVER = "kubecustody:observer"
 _OBSERVER = Author(OBSERVER)
 _LONGEST_LOOK_SECONDS = 60
-
-# What the profile `observe` needs, as (verb, group, resource, namespace, name).
-OBSERVE_RIGHTS = (
-    ("get", "", "namespaces", "", "kube-system"),
-    ("get", "", "configmaps", "kube-system", "extension-apiserver-authentication"),
-    ("list", "discovery.k8s.io", "endpointslices", "default", ""),
-    ("list", "rbac.authorization.k8s.io", "clusterrolebindings", "", ""),
-    ("list", "rbac.authorization.k8s.io", "rolebindings", "", ""),
-)
 
 
 class Finding(NamedTuple):
@@ -97,7 +88,6 @@ async def _look(seen: Look, cluster: Reached, declared_api_servers: int | None) 
     )
     await _find_client_ca(seen, cluster)
     await _find_api_servers(seen, cluster, declared_api_servers)
-    await _find_rights(seen, cluster)
 
 
 async def _find(seen: Look, what: str, ask: Callable[[], Awaitable[T]], tell: Callable[[T], str]) -> T | None:
@@ -130,24 +120,20 @@ async def _find_api_servers(seen: Look, cluster: Reached, declared: int | None) 
     if servers is None:
         return
     seen.api_servers = tuple(servers)
-    if declared is not None and declared != len(servers):
+    foreign = [server for server in servers if cluster.is_foreign(server)]
+    if foreign:
+        seen.findings[-1] = Finding("api_servers", False, _tell_foreign(foreign))
+    elif declared is not None and declared != len(servers):
         seen.findings[-1] = Finding(
             "api_servers", False, f"It names {len(servers)} API servers, and {declared} are declared."
         )
 
 
-async def _find_rights(seen: Look, cluster: Reached) -> None:
-    lacking = []
-    for verb, group, resource, namespace, name in OBSERVE_RIGHTS:
-        try:
-            allowed = await cluster.can_i(verb, group, resource, namespace=namespace, name=name)
-        except ClusterError as error:
-            seen.findings.append(Finding("rights", False, str(error)))
-            return
-        if not allowed:
-            lacking.append(f"{verb} {resource}" + (f" in {namespace}" if namespace else ""))
-    text = f"It may not {', not '.join(lacking)}." if lacking else "It may read what observing needs."
-    seen.findings.append(Finding("rights", not lacking, text))
+def _tell_foreign(servers: Sequence[str]) -> str:
+    return (
+        f"It names {', '.join(servers)} as API servers of its own, to which nothing is ever sent from here (loopback, "
+        "link-local, or outside cluster_networks): no removal can be proved there."
+    )
 
 
 async def open_cluster(custody: Custody, tx: Transaction, account_id: str, cluster_seq: int) -> Reached | None:

@@ -9,7 +9,7 @@ from kubecustody.catalogue.registering import (
     RegisterClusterInput,
     TestClusterInput,
 )
-from kubecustody.cluster.access import Access, access_from_kubeconfig, dump_access
+from kubecustody.cluster.access import Access, access_from_kubeconfig, dump_access, find_life
 from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.errors import ClusterError
 from kubecustody.core.bindings import Delete, Step, check_brake, hash_of, tell_beyond_reach
@@ -25,45 +25,51 @@ from kubecustody.core.errors import (
 from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Change
 from kubecustody.custody.clusters import ClusterFields, record_cluster
+from kubecustody.custody.examining import examine
 from kubecustody.custody.installation import seal_cluster_access
 from kubecustody.custody.managing import (
     MANAGE,
     NOT_OURS,
     OBSERVE,
     find_explained,
+    find_role_faults,
     look_and_manage,
     make_plan,
     take_ownership,
 )
-from kubecustody.custody.observing import Finding, Look, look, record_look
+from kubecustody.custody.observing import Finding, Look, look, open_cluster, record_look
 from kubecustody.custody.signers import set_csr_signer
 from kubecustody.custody.wanted import Facts, load_facts
-from kubecustody.pki.certificates import load_certificates
 from kubecustody.store import accesses
 from kubecustody.store.accesses import StoredAccess
-from kubecustody.store.clusters import find_cluster, find_cluster_by_seq
+from kubecustody.store.clusters import find_cluster, find_cluster_by_seq, list_clusters_by_name
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.issuing import find_signer
+from kubecustody.store.transactions import Transaction
 
 
 async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterReportOutput:
     """Record a cluster that answers. Raises ParametersRefused, ClusterNotUsable."""
     access = _read_access(request)
     fields = _read_fields(request, access)
-    seen = await look(Reached(act.custody.connections(), access), request.declared_api_servers)
+    reached = Reached(act.custody.connections(), access)
+    seen = await look(reached, request.declared_api_servers)
     if not seen.reachable or seen.kube_system_uid is None:
         raise ClusterNotUsable(_tell(seen.findings))
+    seen.findings += await examine(act.custody, reached, "none", act.clock)
     if request.dry_run:
         return _report("", seen)
 
     async def work(unit: Change) -> tuple[str, list[Finding]]:
-        twin = await accesses.find_by_identity(unit.tx, unit.account_id, seen.kube_system_uid or "")
-        if twin is not None:
-            raise ClusterNotUsable(f"It is registered already, as {twin[1]} ({twin[0]}).")
-        seq, cluster_id = await record_cluster(act.custody, unit, fields)
+        twin = await _find_twin(unit, request, seen.kube_system_uid or "")
+        if twin is not None and not request.replace_access:
+            raise ClusterNotUsable(f"It is registered already, as {twin.name} ({twin.cluster_id}).")
+        seq = twin.seq if twin else (await record_cluster(act.custody, unit, fields))[0]
         await _record_access(act, unit, seq, access, request.declared_api_servers)
         cluster = await find_cluster_by_seq(unit.tx, unit.account_id, seq)
-        return cluster_id, [] if cluster is None else await record_look(unit, cluster, seen)
+        if cluster is None:
+            raise ClusterNotUsable("it was removed meanwhile.")
+        return cluster.cluster_id, await record_look(unit, cluster, seen)
 
     try:
         cluster_id, findings = await act.change(work)
@@ -71,6 +77,19 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
         raise ClusterNotUsable(str(fault)) from fault
     seen.findings += findings
     return _report(cluster_id, seen)
+
+
+async def _find_twin(unit: Change, request: RegisterClusterInput, kube_system_uid: str) -> Cluster | None:
+    """The cluster of the account that this one is already; with ReplaceAccess also one that was never reached."""
+    found = await accesses.find_by_identity(unit.tx, unit.account_id, kube_system_uid)
+    if found is not None:
+        return await find_cluster(unit.tx, unit.account_id, found[0])
+    namesakes = await list_clusters_by_name(unit.tx, unit.account_id, request.name, 1) if request.replace_access else []
+    for one in namesakes:
+        reach = await accesses.find_reach(unit.tx, unit.account_id, one.seq)
+        if one.deleted_at is None and reach.kube_system_uid is None:
+            return one
+    return None
 
 
 def _read_access(request: RegisterClusterInput) -> Access:
@@ -97,13 +116,14 @@ def _read_fields(request: RegisterClusterInput, access: Access) -> ClusterFields
 
 async def _record_access(act: Act, unit: Change, seq: int, access: Access, declared: int | None) -> None:
     sealed = seal_cluster_access(act.custody.sealer, unit.account_id, seq, dump_access(access))
-    expires_at = load_certificates(access.certificate)[0].not_after if access.certificate else None
+    life = find_life(access)
+    expires_at = life.ends_at if life else None
     kind = "token" if access.token else "certificate"
     await accesses.set_access(unit.tx, unit.account_id, seq, StoredAccess(kind, sealed, expires_at), unit.at)
     reach = await accesses.find_reach(unit.tx, unit.account_id, seq)
-    await accesses.set_reach(
-        unit.tx, unit.account_id, seq, reach._replace(mode="observe", declared_api_servers=declared)
-    )
+    mode = OBSERVE if reach.mode == "none" else reach.mode
+    after = reach._replace(mode=mode, declared_api_servers=declared or reach.declared_api_servers)
+    await accesses.set_reach(unit.tx, unit.account_id, seq, after)
     unit.record("cluster_access_recorded", cluster_seq=seq, details={"kind": kind, "expires_at": expires_at})
 
 
@@ -115,7 +135,19 @@ async def test_cluster(act: Act, request: TestClusterInput) -> ClusterReportOutp
     seen = await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock, author=act.author)
     if seen is None:
         raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
+    if seen.reachable:
+        told = {finding.what for finding in seen.findings}
+        seen.findings += [one for one in await _examine(act, cluster.seq) if one.what not in told]
     return _report(cluster.cluster_id, seen)
+
+
+async def _examine(act: Act, cluster_seq: int) -> list[Finding]:
+    async def work(tx: Transaction) -> tuple[Reached | None, str]:
+        reach = await accesses.find_reach(tx, act.account_id, cluster_seq)
+        return await open_cluster(act.custody, tx, act.account_id, cluster_seq), reach.mode
+
+    reached, mode = await act.read(work)
+    return [] if reached is None else await examine(act.custody, reached, mode, act.clock)
 
 
 async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageClusterOutput:
@@ -156,10 +188,18 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
         mode = MANAGE
     warnings = [*tell_beyond_reach(seen)]
     warnings += [f"{clash.seen.name} is wanted, and one of that name is not ours." for clash in plan.clashes]
+    warnings += await _tell_role_faults(facts)
     stopped = check_brake(plan, seen, await find_explained(act.custody, act.account_id, facts, seen))
     return ManageClusterOutput(
         mode, plan_hash, [_planned(step) for step in plan.steps], [*warnings, *([stopped] if stopped else [])]
     )
+
+
+async def _tell_role_faults(facts: Facts) -> list[str]:
+    try:
+        return await find_role_faults(facts)
+    except ClusterError as error:
+        raise ClusterNotUsable(str(error)) from error
 
 
 async def _take_ownership(act: Act, facts: Facts) -> None:

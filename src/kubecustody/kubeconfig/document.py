@@ -88,24 +88,25 @@ def parse_kubeconfig(data: bytes, *, max_bytes: int = MAX_FILE_BYTES) -> Kubecon
     """The kubeconfig that a file of at most `max_bytes` holds. Raises KubeconfigUnreadable."""
     if len(data) > max_bytes:
         raise KubeconfigUnreadable(f"The kubeconfig is larger than {max_bytes} bytes.")
-    top = _top_mapping(data)
+    top = read_members(data)
     if top.get("kind", "Config") != "Config":
         raise KubeconfigUnreadable("The document is of another kind than Config: it is no kubeconfig.")
-    users = tuple(_user(name, members) for name, members in _named(top, "users", "user"))
+    users = tuple(_user(name, members) for name, members in named_members(top, "users", "user"))
     if not users:
         raise KubeconfigUnreadable("The kubeconfig names no users, and so holds no certificate.")
     return KubeconfigDocument(
-        clusters=tuple(_cluster(name, members) for name, members in _named(top, "clusters", "cluster")),
-        contexts=tuple(_context(name, members) for name, members in _named(top, "contexts", "context")),
+        clusters=tuple(_cluster(name, members) for name, members in named_members(top, "clusters", "cluster")),
+        contexts=tuple(_context(name, members) for name, members in named_members(top, "contexts", "context")),
         users=users,
-        current_context=_text(top, "current-context", "current-context"),
+        current_context=member_text(top, "current-context", "current-context"),
     )
 
 
 # --- YAML to plain values -----------------------------------------------------------------------------------
 
 
-def _top_mapping(data: bytes) -> Members:
+def read_members(data: bytes) -> Members:
+    """The top mapping of a kubeconfig's text, whose size its reader bounds. Raises KubeconfigUnreadable."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
@@ -226,7 +227,7 @@ def _refuse(event: yaml.Event, what: str) -> None:
 # --- values to members --------------------------------------------------------------------------------------
 
 
-def _named(top: Members, plural: str, singular: str) -> Iterator[tuple[str, Members]]:
+def named_members(top: Members, plural: str, singular: str) -> Iterator[tuple[str, Members]]:
     """Each entry of a list of named members, as (name, members). Raises KubeconfigUnreadable."""
     entries = top.get(plural)
     if entries is None:
@@ -237,7 +238,7 @@ def _named(top: Members, plural: str, singular: str) -> Iterator[tuple[str, Memb
     for position, entry in enumerate(entries):
         path = f"{plural}[{position}]"
         members = _mapping(entry, path)
-        name = _text(members, "name", f"{path}.name")
+        name = member_text(members, "name", f"{path}.name")
         if name is None or name in seen:
             fault = "has no name" if name is None else "has a name that an earlier one has"
             raise KubeconfigUnreadable(f"`{path}` of the kubeconfig {fault}.")
@@ -253,7 +254,7 @@ def _mapping(value: Value, path: str) -> Members:
     return value
 
 
-def _text(members: Members, key: str, path: str) -> str | None:
+def member_text(members: Members, key: str, path: str) -> str | None:
     """The text of a member, None where it is absent, null or empty. Raises KubeconfigUnreadable."""
     value = members.get(key)
     if isinstance(value, (list, dict)):
@@ -263,19 +264,19 @@ def _text(members: Members, key: str, path: str) -> str | None:
 
 def _cluster(name: str, members: Members) -> KubeconfigCluster:
     faults = []
-    if _text(members, "certificate-authority", "certificate-authority"):
+    if member_text(members, "certificate-authority", "certificate-authority"):
         faults.append(f"The file that certificate-authority names is never read from here: {EMBED}.")
-    skips = _text(members, "insecure-skip-tls-verify", "insecure-skip-tls-verify") or "false"
+    skips = member_text(members, "insecure-skip-tls-verify", "insecure-skip-tls-verify") or "false"
     if skips.lower() not in ("false", "no", "off", "n"):
         faults.append("insecure-skip-tls-verify is refused: the API server must prove who it is.")
-    if _text(members, "proxy-url", "proxy-url"):
+    if member_text(members, "proxy-url", "proxy-url"):
         faults.append("proxy-url is refused: the path to the cluster is set here, not by the file.")
-    authority, fault = _decoded(members, "certificate-authority-data")
+    authority, fault = decoded_member(members, "certificate-authority-data")
     return KubeconfigCluster(
         name=name,
-        server=_text(members, "server", "server"),
+        server=member_text(members, "server", "server"),
         certificate_authority=authority,
-        tls_server_name=_text(members, "tls-server-name", "tls-server-name"),
+        tls_server_name=member_text(members, "tls-server-name", "tls-server-name"),
         faults=(*faults, *fault),
     )
 
@@ -283,15 +284,15 @@ def _cluster(name: str, members: Members) -> KubeconfigCluster:
 def _context(name: str, members: Members) -> KubeconfigContext:
     return KubeconfigContext(
         name=name,
-        cluster=_text(members, "cluster", "context.cluster"),
-        user=_text(members, "user", "context.user"),
-        namespace=_text(members, "namespace", "context.namespace"),
+        cluster=member_text(members, "cluster", "context.cluster"),
+        user=member_text(members, "user", "context.user"),
+        namespace=member_text(members, "namespace", "context.namespace"),
     )
 
 
 def _user(name: str, members: Members) -> KubeconfigUser:
-    certificate, certificate_faults = _decoded(members, "client-certificate-data")
-    key, key_faults = _decoded(members, "client-key-data")
+    certificate, certificate_faults = decoded_member(members, "client-certificate-data")
+    key, key_faults = decoded_member(members, "client-key-data")
     if certificate is None:
         faults = (*certificate_faults, *_other_ways(members)) or ("It has no client certificate.",)
     else:
@@ -301,9 +302,9 @@ def _user(name: str, members: Members) -> KubeconfigUser:
         certificate,
         key,
         faults,
-        _text(members, "token", "token"),
-        _text(members, "client-certificate", "client-certificate"),
-        _text(members, "client-key", "client-key"),
+        member_text(members, "token", "token"),
+        member_text(members, "client-certificate", "client-certificate"),
+        member_text(members, "client-key", "client-key"),
     )
 
 
@@ -327,9 +328,9 @@ def _key_elsewhere(members: Members, key: bytes | None) -> Iterator[str]:
         yield f"The file that client-key names is never read from here: {EMBED}."
 
 
-def _decoded(members: Members, key: str) -> tuple[bytes | None, tuple[str, ...]]:
+def decoded_member(members: Members, key: str) -> tuple[bytes | None, tuple[str, ...]]:
     """The bytes of a base64 member, None where it is absent or broken, and what is wrong with it."""
-    text = _text(members, key, key)
+    text = member_text(members, key, key)
     if text is None:
         return None, ()
     try:
