@@ -72,6 +72,11 @@ _GRANT = Call(
     {"uid": "{alice}", "body": [{"cluster": "{prod-eu}", "role_type": "cluster", "role_name": "ops"}]},
 )
 _ISSUE = Call("IssueCredential", {"ClusterId": "{prod-eu}", "Csr": "{csr}", "TemporaryDurationMinutes": 60})
+_REVOKE = Call(
+    "RevokeCredential",
+    {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}", "Reason": "found in a public repository"},
+    (_ISSUE,),
+)
 # What is called where the catalogue's own examples do not say it: every other parameter is left out.
 CALLS = (
     Call("ListUserKubeConfigStates", {"Uid": "{alice}", "page_number": "1", "page_size": "10"}),
@@ -121,10 +126,12 @@ CALLS = (
     Call("DescribeUser", {"Who": "Alice"}),
     Call("ListCredentials", {"Uid": "{alice}", "State": "Live", "MaxResults": "2"}),
     Call("DescribeCredential", {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}"}, (_ISSUE,)),
+    _REVOKE,
+    Call("ListRestorableCredentials", {}, (_ISSUE, _REVOKE)),
     Call(
-        "RevokeCredential",
-        {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}", "Reason": "found in a public repository"},
-        (_ISSUE,),
+        "RestoreCredential",
+        {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}", "Reason": "revoked by mistake"},
+        (_ISSUE, _REVOKE),
     ),
     Call(
         "DescribeRequestError",

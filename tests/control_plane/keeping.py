@@ -87,6 +87,10 @@ class Keeper:
     def endpoint(self) -> Endpoint:
         return self._endpoint(self.installation.key)
 
+    def endpoint_of(self, uid: str) -> Endpoint:
+        """The same, for somebody who was added."""
+        return self._endpoint(self.people[uid])
+
     def _endpoint(self, key: NewAccessKey) -> Endpoint:
         return Endpoint(self.server.url, key.access_key_id, key.secret)
 

@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import AccessLevel, Effect, Operation
+from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED
+from kubecustody.catalogue.model import AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.catalogue.states import CAN_GET_IN, CERT_STATES
 from kubecustody.core.errors import (
@@ -232,7 +232,7 @@ LIST_CREDENTIALS = Operation(
     ours=True,
 )
 
-_CREDENTIAL = Member(
+CREDENTIAL = Member(
     "Which credential of the cluster: the fingerprint of its certificate (64 hex digits) or its serial number (fewer).",
     example=_FINGERPRINT,
     wire_name="Credential",
@@ -246,14 +246,19 @@ class DescribeCredentialInput(Shape):
     """Which credential of which cluster."""
 
     cluster_id: Annotated[str, CLUSTER_ID]
-    credential: Annotated[str, _CREDENTIAL]
+    credential: Annotated[str, CREDENTIAL]
 
 
 class CredentialEvidence(Shape):
     """The newest evidence of one kind."""
 
-    kind: Annotated[str, Member("What was looked at: binding_scan, access_review, used, ca_gone or bound.", ours=True)]
-    api_server: Annotated[str, Member("On which API server; empty for the cluster's own address.", ours=True)]
+    kind: Annotated[
+        str,
+        Member("What was looked at: binding_scan, access_review, used, rules_review, ca_gone or shared_ca.", ours=True),
+    ]
+    api_server: Annotated[
+        str, Member("On which API server, or in which other cluster; empty for the cluster's own address.", ours=True)
+    ]
     outcome: Annotated[str, Member("What came of it: refused, allowed or unproven.", example="refused", ours=True)]
     told: Annotated[str, Member("What was seen, in a sentence.", ours=True)]
     observed_at: Annotated[str, Member("When it was (RFC 3339, UTC).", ours=True)]
@@ -332,7 +337,7 @@ class RevokeCredentialInput(Shape):
     """Which credential of which cluster, and why."""
 
     cluster_id: Annotated[str, CLUSTER_ID]
-    credential: Annotated[str, _CREDENTIAL]
+    credential: Annotated[str, CREDENTIAL]
     reason: Annotated[
         str,
         Member(
@@ -354,6 +359,7 @@ class RevokeCredentialInput(Shape):
             ours=True,
         ),
     ] = False
+    compromised: Annotated[bool, COMPROMISED] = False
 
 
 class RevokeCredentialOutput(Shape):
@@ -397,6 +403,7 @@ REVOKE_CREDENTIAL = Operation(
     input=RevokeCredentialInput,
     output=RevokeCredentialOutput,
     errors=(ClusterNotFound, CredentialNotFound, CredentialAmbiguous, RevokeForbidden),
+    changes=(Change("2026-11-24", "Compromised."),),
     ours=True,
 )
 

@@ -158,6 +158,13 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Do what the message says. Components of a cluster are renewed with the cluster's own tools.",
     ),
     ErrorDefinition(
+        "ForbiddenRestoreCredential",
+        403,
+        "This credential is not restored: {reason}",
+        "Not everything that was removed may come back.",
+        "Do what the message says; mostly that is to issue a new kubeconfig.",
+    ),
+    ErrorDefinition(
         "ForbiddenGrantPermissions",
         403,
         "These permissions cannot be changed by this caller: {reason}",

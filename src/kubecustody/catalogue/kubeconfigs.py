@@ -5,7 +5,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 
 from typing import Annotated
 
-from kubecustody.catalogue.members import CLUSTER_ID
+from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED
 from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.rehearsing import DRY_RUN, REHEARSAL, Rehearsal
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
@@ -111,6 +111,7 @@ class CleanInput(Shape):
     uid: Annotated[str, _UID]
     force: Annotated[bool, _FORCE] = False
     dry_run: Annotated[bool, DRY_RUN] = False
+    compromised: Annotated[bool, COMPROMISED] = False
 
 
 class CleanOutput(Shape):
@@ -183,6 +184,7 @@ class IssueCredentialOutput(Shape):
 
 
 _REHEARSED = Change("2026-11-24", "DryRun, and rehearsal in its answer.")
+_COMPROMISED = Change("2026-11-24", "Compromised.")
 _MINUTES = ("cs:KubeConfigDurationMinutes",)
 _DISCLOSES = frozenset({Effect.ISSUES, Effect.DISCLOSES_KEY})
 _ISSUING_ERRORS = (ClusterNotFound, ClusterStateForbids, TooManyCredentials)
@@ -291,7 +293,7 @@ CLEAN_CLUSTER_USER_PERMISSIONS = Operation(
     input=CleanInput,
     output=CleanOutput,
     errors=(ClusterNotFound, ClusterStateForbids, UserNotFound, AuditNotReadable, CleanForbidden),
-    changes=(_REHEARSED,),
+    changes=(_REHEARSED, _COMPROMISED),
 )
 
 ISSUE_CREDENTIAL = Operation(

@@ -8,3 +8,10 @@ CLUSTER_ID = Member(
     wire_name="ClusterId",
     location=Location.PATH,
 )
+COMPROMISED = Member(
+    "Whether somebody else may have the private key: what is removed so is never restored.",
+    example="true",
+    wire_name="Compromised",
+    location=Location.QUERY,
+    ours=True,
+)

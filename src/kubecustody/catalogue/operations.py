@@ -9,6 +9,7 @@ from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
 from kubecustody.catalogue.registering import REGISTERING_OPERATIONS
 from kubecustody.catalogue.requests import DESCRIBE_REQUEST_ERROR
+from kubecustody.catalogue.restoring import RESTORING_OPERATIONS
 from kubecustody.catalogue.states import LIST_CLUSTER_KUBECONFIG_STATES, LIST_USER_KUBECONFIG_STATES
 from kubecustody.catalogue.tasks import TASK_OPERATIONS
 from kubecustody.catalogue.users import USER_OPERATIONS
@@ -18,6 +19,7 @@ OPERATIONS: tuple[Operation, ...] = (
     LIST_CLUSTER_KUBECONFIG_STATES,
     *KUBECONFIG_OPERATIONS,
     *CREDENTIAL_OPERATIONS,
+    *RESTORING_OPERATIONS,
     *USER_OPERATIONS,
     *PERMISSION_OPERATIONS,
     *TASK_OPERATIONS,

@@ -6,7 +6,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 from typing import Annotated
 
 from kubecustody.catalogue.clusters import PageInfo
-from kubecustody.catalogue.members import CLUSTER_ID
+from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED
 from kubecustody.catalogue.model import (
     ALL_RESOURCES,
     LARGEST_INTEGER,
@@ -69,6 +69,7 @@ class CleanUserPermissionsInput(Shape):
         ),
     ] = False
     dry_run: Annotated[bool, DRY_RUN] = False
+    compromised: Annotated[bool, COMPROMISED] = False
 
 
 class CleanUserPermissionsOutput(Shape):
@@ -101,7 +102,7 @@ CLEAN_USER_PERMISSIONS = Operation(
     output=CleanUserPermissionsOutput,
     errors=(ClusterNotFound, UserNotFound, AuditNotReadable, CleanForbidden),
     associated=("cs:CleanClusterUserPermissions",),
-    changes=(Change("2026-11-24", "DryRun, and rehearsal in its answer."),),
+    changes=(Change("2026-11-24", "DryRun, and rehearsal in its answer."), Change("2026-11-24", "Compromised.")),
 )
 
 

@@ -21,6 +21,7 @@ _COMMANDS = {
     "clusters": ("kubecustody.cli.fleet", "clusters_group"),
     "get": ("kubecustody.cli.getting", "get_group"),
     "scan": ("kubecustody.cli.scanning", "scan_command"),
+    "removed": ("kubecustody.cli.restoring", "removed_group"),
     "call": ("kubecustody.cli.calling", "call_command"),
     "demo": ("kubecustody.cli.demo", "demo_command"),
     "admin": ("kubecustody.cli.admin", "admin_group"),

@@ -61,6 +61,12 @@ from kubecustody.catalogue.registering import (
     TestClusterInput,
 )
 from kubecustody.catalogue.requests import DescribeRequestErrorInput, DescribeRequestErrorOutput
+from kubecustody.catalogue.restoring import (
+    ListRestorableCredentialsInput,
+    ListRestorableCredentialsOutput,
+    RestoreCredentialInput,
+    RestoreCredentialOutput,
+)
 from kubecustody.catalogue.states import (
     ListClusterKubeconfigStatesInput,
     ListClusterKubeconfigStatesOutput,
@@ -182,13 +188,14 @@ class Calls:
         )
 
     def clean_cluster_user_permissions(
-        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False
+        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False, compromised: bool = False
     ) -> CleanOutput:
         """Remove a user's kubeconfig and permissions in a cluster."""
         return cast(
             "CleanOutput",
             self._call(
-                "CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run)
+                "CleanClusterUserPermissions",
+                CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run, compromised=compromised),
             ),
         )
 
@@ -254,14 +261,36 @@ class Calls:
         )
 
     def revoke_credential(
-        self, cluster_id: str, credential: str, reason: str, *, dry_run: bool = False
+        self, cluster_id: str, credential: str, reason: str, *, dry_run: bool = False, compromised: bool = False
     ) -> RevokeCredentialOutput:
         """Ask the removal of one credential, and of nothing else."""
         return cast(
             "RevokeCredentialOutput",
             self._call(
                 "RevokeCredential",
-                RevokeCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason, dry_run=dry_run),
+                RevokeCredentialInput(
+                    cluster_id=cluster_id,
+                    credential=credential,
+                    reason=reason,
+                    dry_run=dry_run,
+                    compromised=compromised,
+                ),
+            ),
+        )
+
+    def list_restorable_credentials(self, *, uid: str = "") -> ListRestorableCredentialsOutput:
+        """List the kubeconfigs that were removed within 30 days and could come back."""
+        return cast(
+            "ListRestorableCredentialsOutput",
+            self._call("ListRestorableCredentials", ListRestorableCredentialsInput(uid=uid)),
+        )
+
+    def restore_credential(self, cluster_id: str, credential: str, reason: str) -> RestoreCredentialOutput:
+        """Take the removal of one credential back, within 30 days."""
+        return cast(
+            "RestoreCredentialOutput",
+            self._call(
+                "RestoreCredential", RestoreCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason)
             ),
         )
 
@@ -289,14 +318,22 @@ class Calls:
         )
 
     def clean_user_permissions(
-        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False, dry_run: bool = False
+        self,
+        uid: str,
+        *,
+        cluster_ids: list[str] | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        compromised: bool = False,
     ) -> CleanUserPermissionsOutput:
         """Remove a user's kubeconfigs and permissions in several clusters."""
         return cast(
             "CleanUserPermissionsOutput",
             self._call(
                 "CleanUserPermissions",
-                CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run),
+                CleanUserPermissionsInput(
+                    uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run, compromised=compromised
+                ),
             ),
         )
 
@@ -640,13 +677,14 @@ class AsyncCalls:
         )
 
     async def clean_cluster_user_permissions(
-        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False
+        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False, compromised: bool = False
     ) -> CleanOutput:
         """Remove a user's kubeconfig and permissions in a cluster."""
         return cast(
             "CleanOutput",
             await self._call(
-                "CleanClusterUserPermissions", CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run)
+                "CleanClusterUserPermissions",
+                CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run, compromised=compromised),
             ),
         )
 
@@ -714,14 +752,36 @@ class AsyncCalls:
         )
 
     async def revoke_credential(
-        self, cluster_id: str, credential: str, reason: str, *, dry_run: bool = False
+        self, cluster_id: str, credential: str, reason: str, *, dry_run: bool = False, compromised: bool = False
     ) -> RevokeCredentialOutput:
         """Ask the removal of one credential, and of nothing else."""
         return cast(
             "RevokeCredentialOutput",
             await self._call(
                 "RevokeCredential",
-                RevokeCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason, dry_run=dry_run),
+                RevokeCredentialInput(
+                    cluster_id=cluster_id,
+                    credential=credential,
+                    reason=reason,
+                    dry_run=dry_run,
+                    compromised=compromised,
+                ),
+            ),
+        )
+
+    async def list_restorable_credentials(self, *, uid: str = "") -> ListRestorableCredentialsOutput:
+        """List the kubeconfigs that were removed within 30 days and could come back."""
+        return cast(
+            "ListRestorableCredentialsOutput",
+            await self._call("ListRestorableCredentials", ListRestorableCredentialsInput(uid=uid)),
+        )
+
+    async def restore_credential(self, cluster_id: str, credential: str, reason: str) -> RestoreCredentialOutput:
+        """Take the removal of one credential back, within 30 days."""
+        return cast(
+            "RestoreCredentialOutput",
+            await self._call(
+                "RestoreCredential", RestoreCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason)
             ),
         )
 
@@ -753,14 +813,22 @@ class AsyncCalls:
         )
 
     async def clean_user_permissions(
-        self, uid: str, *, cluster_ids: list[str] | None = None, force: bool = False, dry_run: bool = False
+        self,
+        uid: str,
+        *,
+        cluster_ids: list[str] | None = None,
+        force: bool = False,
+        dry_run: bool = False,
+        compromised: bool = False,
     ) -> CleanUserPermissionsOutput:
         """Remove a user's kubeconfigs and permissions in several clusters."""
         return cast(
             "CleanUserPermissionsOutput",
             await self._call(
                 "CleanUserPermissions",
-                CleanUserPermissionsInput(uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run),
+                CleanUserPermissionsInput(
+                    uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run, compromised=compromised
+                ),
             ),
         )
 

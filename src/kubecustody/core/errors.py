@@ -13,6 +13,7 @@
     │   ├── TooManyCredentials       QuotaExceeded.KubeConfig
     │   ├── AuditNotReadable         ErrorAuditNotReadable
     │   ├── CleanForbidden           ForbiddenCleanUserPermissions
+    │   ├── RestoreForbidden         ForbiddenRestoreCredential
     │   ├── GrantForbidden           ForbiddenGrantPermissions
     │   ├── NamespaceQueryForbidden  ForbiddenQueryClusterNamespace
     │   ├── TaskNotFound             ErrorTaskNotFound
@@ -194,6 +195,14 @@ class RevokeForbidden(RequestError):
     """This credential is not revoked here. `reason` says why and what to do."""
 
     code: ClassVar[str] = "ForbiddenRevokeCredential"
+    reason: str
+
+
+@dataclass(eq=False)
+class RestoreForbidden(RequestError):
+    """This credential is not restored. `reason` says why and what to do."""
+
+    code: ClassVar[str] = "ForbiddenRestoreCredential"
     reason: str
 
 

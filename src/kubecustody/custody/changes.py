@@ -14,7 +14,9 @@ from kubecustody.store.transactions import Store, Transaction
 T = TypeVar("T")
 
 # Events after which managed clusters should be otherwise than they are.
-_STIRRING = frozenset({"credential_issued", "removal_requested", "permissions_changed", "permissions_cleaned"})
+_STIRRING = frozenset(
+    {"credential_issued", "removal_requested", "permissions_changed", "permissions_cleaned", "credential_restored"}
+)
 
 _encode = msgspec.json.Encoder(order="sorted").encode
 

@@ -39,7 +39,7 @@ async def clean_cluster_user_permissions(_: Custody, unit: Change, caller: Calle
     if request.dry_run:
         check_cleanable(cluster, force=request.force)
         return CleanOutput(await rehearse(unit.tx, unit.account_id, cluster, request.uid, unit.now, cleans=True))
-    await clean(unit, cluster, request.uid, force=request.force)
+    await clean(unit, cluster, request.uid, force=request.force, compromised=request.compromised)
     return CleanOutput()
 
 
@@ -63,15 +63,15 @@ async def check_may_be_cleaned(tx: Transaction, account_id: str, caller: Caller,
         raise CleanForbidden("the caller themselves")
 
 
-async def clean(unit: Change, cluster: Cluster, uid: str, *, force: bool) -> int:
-    """Ask the removal of what the person holds in the cluster; of how many.
+async def clean(unit: Change, cluster: Cluster, uid: str, *, force: bool, compromised: bool = False) -> int:
+    """Ask the removal of what the person holds in the cluster; of how many. compromised: it is never restored.
 
     Raises ClusterStateForbids, AuditNotReadable.
     """
     check_cleanable(cluster, force=force)
     live = await list_live(unit.tx, unit.account_id, uid, cluster.seq, unit.at)
     for one in live:
-        await request_removal(unit, cluster, uid, one.credential_no, one.fingerprint)
+        await request_removal(unit, cluster, uid, one.credential_no, one.fingerprint, compromised=compromised)
     await drop_custom_validity(unit.tx, unit.account_id, uid, cluster.seq)
     await drop_grants_in(unit, cluster.seq, uid)
     details = await find_cluster_details(unit.tx, unit.account_id, cluster.seq)

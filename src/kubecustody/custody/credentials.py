@@ -21,6 +21,7 @@ from kubecustody.catalogue.credentials import (
     ListCredentialsInput,
     ListCredentialsOutput,
 )
+from kubecustody.catalogue.states import EVIDENCE_KINDS
 from kubecustody.core.errors import (
     ClusterNotFound,
     CredentialAmbiguous,
@@ -256,6 +257,7 @@ async def describe_credential(
     answer.evidence = tuple(
         CredentialEvidence(*evidence[:4], format_time(evidence.observed_at))
         for evidence in await list_evidence(tx, account_id, one.facts.number)
+        if evidence.kind in EVIDENCE_KINDS
     )
     answer.removals = tuple(
         CredentialRemoval(step.kind, format_time(step.occurred_at), step.actor, step.reason) for step in removals

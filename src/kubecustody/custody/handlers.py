@@ -39,6 +39,7 @@ READ_HANDLERS: dict[str, tuple[str, str]] = {
     "CheckServiceRole": ("cluster_lists", "check_service_role"),
     "DescribeUserPermission": ("permissions", "describe_user_permission"),
     "DescribeUserClusterNamespaces": ("permissions", "describe_user_cluster_namespaces"),
+    "ListRestorableCredentials": ("restoring", "list_restorable_credentials"),
     "DescribeTaskInfo": ("tasks", "describe_task_info"),
     "DescribeClusterTasks": ("tasks", "describe_cluster_tasks"),
     "DescribeRequestError": ("failed_requests", "describe_request_error"),
@@ -63,6 +64,7 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
 
 # Those between whose transactions something outside the store happens.
 ACT_HANDLERS: dict[str, tuple[str, str]] = {
+    "RestoreCredential": ("restoring", "restore_credential"),
     "RegisterCluster": ("registering", "register_cluster"),
     "TestCluster": ("registering", "test_cluster"),
     "ManageCluster": ("registering", "manage_cluster"),

@@ -196,12 +196,23 @@ async def revoke_kubeconfig(
 
 
 async def request_removal(
-    unit: Change, cluster: Cluster, uid: str, credential_no: int, fingerprint: bytes | None
+    unit: Change,
+    cluster: Cluster,
+    uid: str,
+    credential_no: int,
+    fingerprint: bytes | None,
+    *,
+    compromised: bool = False,
 ) -> None:
-    """Record the wish that a credential be removed: from then on it is never handed out, renewed or mended."""
+    """Record the wish that a credential be removed: from then on it is never handed out, renewed or mended.
+
+    compromised: somebody else may have its key, so that it is never restored either.
+    """
+    subject = f"credential/{fingerprint.hex()}" if fingerprint else ""
     if await stored.set_removal_requested(unit.tx, unit.account_id, credential_no, unit.at):
-        subject = f"credential/{fingerprint.hex()}" if fingerprint else ""
         unit.record("removal_requested", uid=uid, cluster_seq=cluster.seq, subject=subject)
+    if compromised and await stored.set_compromised(unit.tx, unit.account_id, credential_no, unit.at):
+        unit.record("credential_compromised", uid=uid, cluster_seq=cluster.seq, subject=subject)
 
 
 async def issue_credential(

@@ -30,7 +30,7 @@ from kubecustody.core.states import (
 )
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller
-from kubecustody.store.accesses import find_reach
+from kubecustody.custody.rehearsing import why_not_written
 from kubecustody.store.clusters import find_cluster
 from kubecustody.store.credentials import find_newest_removal
 from kubecustody.store.fleet import (
@@ -162,7 +162,6 @@ async def _add_evidence(
     asked = [one for one in state.live_credentials or () if one.removal_requested_at and one.fingerprint in numbers]
     if not asked:
         return
-    mode = (await find_reach(tx, account_id, cluster.seq)).mode
     for one in asked:
         evidence = await list_evidence(tx, account_id, numbers[one.fingerprint])
         one.removal_evidence = [
@@ -173,15 +172,12 @@ async def _add_evidence(
     if any((each.kind, each.outcome) == (USED, ALLOWED) for one in asked for each in one.removal_evidence):
         state.can_get_in = CanGetIn.YES
     if state.removal_requested_at is not None:
-        why = _why_not_removed(mode, asked[0].removal_evidence)
+        unwritten = await why_not_written(tx, account_id, cluster.seq)
+        why = unwritten or _why_not_removed(asked[0].removal_evidence)
         state.cert_state_reason = f"{state.cert_state_reason} Its removal was asked for. Not removed: {why}"
 
 
-def _why_not_removed(mode: str, evidence: list[RemovalEvidence]) -> str:
-    if mode == "none":
-        return "this server has no access to the cluster."
-    if mode == "observe":
-        return "the cluster is only observed, and nothing is written to it."
+def _why_not_removed(evidence: list[RemovalEvidence]) -> str:
     open_ones = [one for one in evidence if one.outcome != REFUSED and one.kind not in (CA_GONE, SHARED_CA)]
     if not open_ones:
         return "it is not proved yet."

@@ -74,12 +74,12 @@ async def _change_permissions(
     await _check_person(unit.tx, caller, uid)  # 1
     mode, named = read_permissions([_asked(item) for item in items], mode_told)  # 2
     clusters = await _find_clusters(unit.tx, unit.account_id, named)  # 3
-    stored = {_permission(one): one for one in await list_grants_of(unit.tx, unit.account_id, uid)}
+    stored = {permission_of(one): one for one in await list_grants_of(unit.tx, unit.account_id, uid)}
     after = permissions_after(stored.keys(), mode, named)
     added, dropped = after - stored.keys(), stored.keys() - after
     _check_states(clusters[one.cluster_id] for one in sorted(added) if one.cluster_id)
     if caller.kind != PrincipalKind.ACCOUNT:  # 4
-        check_may_grant(await _held_by(unit.tx, caller), added)
+        check_may_grant(await held_by(unit.tx, caller), added)
     if not added and not dropped:  # 5
         return
     await drop_grants(unit.tx, unit.account_id, uid, [stored[one] for one in sorted(dropped)], unit.at)
@@ -118,15 +118,17 @@ def _check_states(clusters: Iterable[Cluster]) -> None:
             raise ClusterStateForbids(cluster.cluster_id, f"it is {state}, and nothing is granted there any more.")
 
 
-async def _held_by(tx: Transaction, caller: Caller) -> list[Permission]:
-    return [_permission(one) for one in await list_grants_of(tx, caller.account_id, caller.uid)]
+async def held_by(tx: Transaction, caller: Caller) -> list[Permission]:
+    """What the caller is permitted, as it is recorded."""
+    return [permission_of(one) for one in await list_grants_of(tx, caller.account_id, caller.uid)]
 
 
 def _asked(item: GrantedPermission | ChangedPermission) -> AskedPermission:
     return AskedPermission(item.cluster, item.role_type, item.role_name, item.namespace, item.is_custom)
 
 
-def _permission(stored: StoredGrant) -> Permission:
+def permission_of(stored: StoredGrant) -> Permission:
+    """A grant as what it permits."""
     return Permission(stored.cluster_id, stored.namespace, stored.role_name, bool(stored.is_custom))
 
 
@@ -146,9 +148,9 @@ async def describe_user_permission(
     principal = await find_principal(tx, caller.account_id, request.uid)
     if principal is None:
         raise UserNotFound(request.uid)
-    found = [_permission(one) for one in await list_grants_of(tx, caller.account_id, request.uid)]
+    found = [permission_of(one) for one in await list_grants_of(tx, caller.account_id, request.uid)]
     if caller.kind != PrincipalKind.ACCOUNT and caller.uid != request.uid:
-        held = await _held_by(tx, caller)
+        held = await held_by(tx, caller)
         found = [one for one in found if is_admin_of(held, one.cluster_id)]
     return [_listed(one, principal) for one in found]
 
@@ -178,7 +180,7 @@ async def describe_user_cluster_namespaces(
         raise ClusterNotFound(request.cluster_id)
     if caller.kind == PrincipalKind.ACCOUNT:
         raise ClusterStateForbids(cluster.cluster_id, _NOT_TOLD)
-    namespaces = namespaces_of(await _held_by(tx, caller), cluster.cluster_id)
+    namespaces = namespaces_of(await held_by(tx, caller), cluster.cluster_id)
     if namespaces is None:
         raise ClusterStateForbids(cluster.cluster_id, _NOT_TOLD)
     if not namespaces:

@@ -383,6 +383,39 @@ async def _review_rules(reached: Reached, one: WantedRemoval, key: bytes, read: 
     return _Gathered(RULES_REVIEW, "", REFUSED, "It is told that it may do nothing but what everybody may.")
 
 
+# --- that one lives
+
+
+class SignOfLife(NamedTuple):
+    """What shows that a credential works. kind: used, access_review or unproven; text: a sentence."""
+
+    kind: str
+    text: str
+
+
+async def find_sign_of_life(custody: Custody, account_id: str, facts: Facts, credential_no: int) -> SignOfLife:
+    """Whether a credential may do what a binding allows it: used where its key is kept, else by the cluster's word."""
+
+    async def load(tx: Transaction) -> tuple[WantedRemoval | None, ReadRequest | None]:
+        one = await removing.find_provable(tx, account_id, credential_no)
+        return one, await _find_noted_read(tx, account_id, credential_no)
+
+    one, read = await custody.store.read(load)
+    if one is None or read is None:
+        return SignOfLife(UNPROVEN, "No binding allows it to read anything, so nothing could be tried.")
+    for attempt in range(1 + _AGAIN):
+        if attempt:
+            await asyncio.sleep(_AGAIN_SECONDS)
+        if one.sealed_key is not None:
+            key = custody.open_private_key(account_id, credential_no, one.sealed_key)
+            kind, tried = USED, await _use(facts, one, key, "", read)
+        else:
+            kind, tried = ACCESS_REVIEW, await _review(facts.reached, one, "", read)
+        if tried.outcome == ALLOWED:
+            return SignOfLife(kind, tried.told)
+    return SignOfLife(UNPROVEN, tried.told)
+
+
 # --- what follows
 
 

@@ -35,6 +35,14 @@ async def rehearse(
     return Rehearsal(credentials, await _permissions(tx, account_id, cluster, uid) if cleans else [], [])
 
 
+async def why_not_written(tx: Transaction, account_id: str, cluster_seq: int) -> str:
+    """Why nothing is written to a cluster, as a sentence; "" where it is."""
+    mode = (await find_reach(tx, account_id, cluster_seq)).mode
+    if mode == "none":
+        return "this server has no access to the cluster."
+    return "" if mode == "manage" else "the cluster is only observed, and nothing is written to it."
+
+
 async def find_keeping(tx: Transaction, account_id: str, cluster_seq: int, *, cleans: bool) -> Keeping:
     """How a cluster is kept. Its operator's word is about cleaning, and only while the cluster is not reached."""
     reach = await find_reach(tx, account_id, cluster_seq)

@@ -41,7 +41,9 @@ async def revoke_credential(
     changes = is_live(one.facts, unit.now) and requested_at is None
     if changes and not request.dry_run:
         unit.author = replace(unit.author, reason=request.reason.strip())
-        await request_removal(unit, cluster, one.uid, one.facts.number, details.fingerprint)
+        await request_removal(
+            unit, cluster, one.uid, one.facts.number, details.fingerprint, compromised=request.compromised
+        )
         requested_at = unit.at
     return RevokeCredentialOutput(
         fingerprint=details.fingerprint.hex() if details.fingerprint else "",

@@ -50,7 +50,7 @@ from kubecustody.custody.changes import Author, Change, change_within
 from kubecustody.custody.cleaning import check_cleanable, check_may_be_cleaned, clean, drop_grants_in
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.issuing import get_cluster
-from kubecustody.custody.rehearsing import join, rehearse
+from kubecustody.custody.rehearsing import join, rehearse, why_not_written
 from kubecustody.custody.session_tokens import Session
 from kubecustody.store import tasks as stored
 from kubecustody.store.callers import find_key_holder, find_session_holder
@@ -78,7 +78,7 @@ async def clean_user_permissions(
     await check_may_be_cleaned(unit.tx, unit.account_id, caller, request.uid)
     wanted = None if request.cluster_ids is None else sorted(set(request.cluster_ids))
     who = caller.uid if caller.session is None else caller.access_key_id  # a session may do less than its role
-    equal = json.dumps([CLEAN_TASK, who, request.uid, wanted, request.force])
+    equal = json.dumps([CLEAN_TASK, who, request.uid, wanted, request.force, request.compromised])
     running = await stored.find_running_task(unit.tx, unit.account_id, equal)
     if running is not None and not request.dry_run:
         return CleanUserPermissionsOutput(running)
@@ -269,17 +269,24 @@ async def _clean_one(unit: Change, caller: Caller | None, task: Task, cluster_se
         cluster = await find_cluster_by_seq(unit.tx, unit.account_id, cluster_seq)
         if cluster is None:
             raise ClusterNotFound(cluster_id)
-        count = await clean(unit, cluster, task.uid, force=_is_forced(task))
+        count = await clean(unit, cluster, task.uid, force=_is_forced(task), compromised=_is_compromised(task))
     except ServiceUnavailable:  # of the store: what was changed before it must not stay
         raise
     except RequestError as error:
         return _failed(cluster_seq, cluster_id, error, unit.at)
-    text = f"The removal of {count} credentials was asked for." if count else "Nothing of theirs lives in it."
+    text = "Nothing of theirs lives in it."
+    if count:
+        why = await why_not_written(unit.tx, unit.account_id, cluster.seq)
+        text = f"The removal of {count} credentials was asked for." + (f" Not removed: {why}" if why else "")
     return Result(cluster_seq, cluster_id, "success", text, "", unit.at)
 
 
 def _is_forced(task: Task) -> bool:
     return bool(json.loads(task.request)[4])
+
+
+def _is_compromised(task: Task) -> bool:
+    return any(json.loads(task.request)[5:6])
 
 
 async def _caller_of(tx: Transaction, account_id: str, task: Task) -> Caller | None:
@@ -323,7 +330,7 @@ async def describe_task_info(
     results = await stored.list_results(tx, caller.account_id, task.task_id)
     target = await find_principal(tx, caller.account_id, task.uid)
     failed = next((one for one in results if one.status == "failed"), None)
-    _, _, _, cluster_ids, force = json.loads(task.request)
+    _, _, _, cluster_ids, force, *_ = json.loads(task.request)
     return DescribeTaskInfoOutput(
         task_id=task.task_id,
         task_type=task.task_type,

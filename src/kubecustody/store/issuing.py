@@ -80,6 +80,7 @@ _FIND_PLACE = statement("find_issuing_place")
 _LIST_CURRENT = statement("list_current_issued")
 _LIST_LIVE = statement("list_live_of")
 _FIND_KEY = statement("find_private_key")
+_SET_COMPROMISED = statement("set_compromised")
 _SET_REQUESTED = statement("set_removal_requested")
 _SET_VALIDITY = statement("set_custom_validity")
 _FIND_VALIDITY = statement("find_custom_validity")
@@ -166,6 +167,11 @@ async def find_private_key(tx: Transaction, account_id: str, credential_no: int)
 async def set_removal_requested(tx: Transaction, account_id: str, credential_no: int, now: int) -> bool:
     """Whether nobody had asked for this credential's removal before."""
     return await tx.execute(_SET_REQUESTED, account_id, credential_no, now) > 0
+
+
+async def set_compromised(tx: Transaction, account_id: str, credential_no: int, now: int) -> bool:
+    """Whether nobody had said before that somebody else may have this credential's key."""
+    return await tx.execute(_SET_COMPROMISED, account_id, credential_no, now) > 0
 
 
 async def set_custom_validity(

@@ -59,6 +59,7 @@ _LIST_GRANTS = statement("list_grants_in_cluster")
 _LIST_DROPPED = statement("list_dropped_grants_in_cluster")
 _LIST_NAMES = statement("list_current_names")
 _LIST_WANTED = statement("list_wanted_removals")
+_FIND_PROVABLE = statement("find_provable")
 _SET_EVIDENCE = statement("set_evidence")
 _LIST_EVIDENCE = statement("list_evidence")
 _FIND_BY_NAME = statement("find_credential_by_name")
@@ -87,6 +88,12 @@ async def list_current_names(tx: Transaction, account_id: str, cluster_seq: int,
 async def list_wanted_removals(tx: Transaction, account_id: str, cluster_seq: int, now: int) -> list[WantedRemoval]:
     """The credentials of a cluster that are to be powerless and would still live, by number."""
     return [WantedRemoval._make(row) for row in await tx.fetch_all(_LIST_WANTED, account_id, cluster_seq, now)]
+
+
+async def find_provable(tx: Transaction, account_id: str, credential_no: int) -> WantedRemoval | None:
+    """One credential with what it takes to use it, whether it is to be powerless or not."""
+    row = await tx.fetch_one(_FIND_PROVABLE, account_id, credential_no)
+    return None if row is None else WantedRemoval._make(row)
 
 
 async def set_evidence(tx: Transaction, account_id: str, credential_no: int, evidence: StoredEvidence) -> None:

@@ -16,6 +16,11 @@ CREATE TABLE access_key_uses (
     PRIMARY KEY (account_id, access_key_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Restoring what was removed: what was removed because somebody else may have its key never comes back.
+ALTER TABLE credentials ADD COLUMN compromised_at INTEGER;
+CREATE INDEX credentials_by_removal ON credentials (account_id, removal_requested_at)
+    WHERE removal_requested_at IS NOT NULL;
+
 -- Everything that happened to one credential, policy, access key.
 CREATE INDEX events_by_subject ON events (account_id, subject, event_no) WHERE subject <> '';
 

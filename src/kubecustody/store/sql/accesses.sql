@@ -60,6 +60,15 @@ WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND k.removal_
     AND (k.not_after IS NULL OR k.not_after >= :now)
 ORDER BY k.credential_no;
 
+-- name: find_provable(account_id, credential_no)
+-- One credential, as list_wanted_removals has it, whether it is to be removed or not.
+SELECT k.credential_no, k.uid, k.cn, k.fingerprint, k.verdict, k.masters, COALESCE(k.removal_requested_at, 0),
+       k.removed_at, k.removed_by, c.chain, c.organizations, p.sealed
+FROM credentials AS k
+JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
+LEFT JOIN private_keys AS p ON p.account_id = k.account_id AND p.credential_no = k.credential_no
+WHERE k.account_id = :account_id AND k.credential_no = :credential_no;
+
 -- name: set_evidence(account_id, credential_no, kind, api_server, outcome, told, observed_at)
 INSERT INTO evidence (account_id, credential_no, kind, api_server, outcome, told, observed_at)
 VALUES (:account_id, :credential_no, :kind, :api_server, :outcome, :told, :observed_at)

@@ -48,6 +48,10 @@ SELECT k.sealed, c.chain FROM private_keys AS k
 JOIN certificates AS c ON c.account_id = k.account_id AND c.credential_no = k.credential_no
 WHERE k.account_id = :account_id AND k.credential_no = :credential_no AND k.sealed IS NOT NULL;
 
+-- name: set_compromised(account_id, credential_no, compromised_at)
+UPDATE credentials SET compromised_at = :compromised_at
+WHERE account_id = :account_id AND credential_no = :credential_no AND compromised_at IS NULL;
+
 -- name: set_removal_requested(account_id, credential_no, removal_requested_at)
 UPDATE credentials SET removal_requested_at = :removal_requested_at
 WHERE account_id = :account_id AND credential_no = :credential_no AND removal_requested_at IS NULL;
