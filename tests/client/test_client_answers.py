@@ -55,7 +55,7 @@ def test_answer_that_is_none_of_the_operation_is_told(connect: Connect, body: by
 @pytest.mark.parametrize("body", [FOREIGN, b"[" * 200_000])
 def test_page_of_somebody_else_is_no_success_where_nothing_is_answered(connect: Connect, body: bytes) -> None:
     with faulty(answer(200, body)) as server, pytest.raises(CallFailed, match="not JSON; is it this API"):
-        connect(server.url).revoke_k8s_cluster_kube_config("c1")
+        connect(server.url).update_k8s_cluster_user_config_expire("c1", 1, "2")
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
