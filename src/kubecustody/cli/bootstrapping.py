@@ -14,10 +14,10 @@ import click
 import yaml
 
 from kubecustody.cli.as_kubectl import kubeconfig_files, read_admin_context
-from kubecustody.cli.cluster_reports import calling, tell_report
+from kubecustody.cli.cluster_reports import tell_report
 from kubecustody.cli.output import note, printable, say
 from kubecustody.cli.own_kubeconfigs import own_kubeconfig
-from kubecustody.cli.remote import find_endpoint, remote_choices
+from kubecustody.cli.remote import calling, find_endpoint, remote_choices
 from kubecustody.cluster.access import Access
 from kubecustody.cluster.client import Cluster, Connections
 from kubecustody.cluster.errors import ClusterError, StatusError

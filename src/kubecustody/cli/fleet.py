@@ -8,10 +8,10 @@ import click
 
 from kubecustody.catalogue.registering import ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
-from kubecustody.cli.cluster_reports import calling, tell_report
+from kubecustody.cli.cluster_reports import tell_report
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
 from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
-from kubecustody.cli.remote import remote_options
+from kubecustody.cli.remote import calling, remote_options
 from kubecustody.client import Client, Endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.document import parse_kubeconfig

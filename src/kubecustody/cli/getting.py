@@ -5,17 +5,15 @@ import sys
 import tempfile
 from contextlib import suppress
 from datetime import UTC, datetime
-from itertools import count
 from pathlib import Path
 
 import click
 
-from kubecustody.catalogue.clusters import ListedCluster
+from kubecustody.cli.naming import find_cluster
 from kubecustody.cli.output import check_can_tell_secret, note, printable
 from kubecustody.cli.remote import remote_options
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.core.errors import OperatorError
-from kubecustody.core.names import looks_like_cluster_id
 from kubecustody.kubeconfig.merging import (
     diff_lines,
     find_current_context,
@@ -27,7 +25,6 @@ from kubecustody.kubeconfig.rendering import add_private_key
 from kubecustody.pki.certificate_requests import make_certificate_request
 from kubecustody.pki.client_certificates import KeyType, format_private_key, make_key
 
-_PAGE_SIZE = 100
 _STANDARD_OUTPUT = Path("-")
 
 
@@ -86,7 +83,7 @@ def get_kubeconfig_command(
     listed = True
     try:
         with Client(endpoint) as client:
-            cluster_id, listed = _find_cluster(client, cluster)
+            cluster_id, listed = find_cluster(client, cluster)
             text, expiration = _fetch(
                 client, cluster_id, local_key=local_key, private_address=private_address, minutes=minutes
             )
@@ -164,35 +161,6 @@ def _is_there(path: Path) -> bool:
         return path.exists()
     except OSError:  # behind a folder that is closed to us
         return False
-
-
-def _find_cluster(client: Client, cluster: str) -> tuple[str, bool]:
-    """The id of the cluster of this name, and whether the caller may list clusters.
-
-    What is no name that the caller may see is taken for an id.
-    """
-    if looks_like_cluster_id(cluster):
-        return cluster, True  # no cluster can be called so
-    try:
-        alive = [one.cluster_id for one in _list_clusters(client, cluster) if one.name == cluster]
-    except ApiError as error:
-        if error.code != "StatusForbidden":
-            raise
-        return cluster, False
-    if len(alive) > 1:
-        raise OperatorError(f"Several clusters are called {cluster}; say which by its id: {', '.join(alive)}.")
-    return alive[0] if alive else cluster, True
-
-
-def _list_clusters(client: Client, part: str) -> list[ListedCluster]:
-    """Every cluster that is not deleted and has this in its name."""
-    found: list[ListedCluster] = []
-    for number in count(1):
-        page = client.describe_clusters_v1(name=part, page_number=number, page_size=_PAGE_SIZE)
-        found += (one for one in page.clusters if one.state != "deleted")
-        if len(page.clusters) < _PAGE_SIZE:
-            break
-    return found
 
 
 def _fetch(

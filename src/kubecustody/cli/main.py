@@ -1,6 +1,7 @@
 """The command line.
 
-Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains, 130 interrupted.
+Exit codes: 0 done, 1 the server answered an error, 2 a fault that the text explains, 3 a condition is met or
+what is asked about is not known, 130 interrupted.
 
 Each command's module is loaded when it is used, so that a server does not carry what only other commands need.
 """
@@ -22,11 +23,16 @@ _COMMANDS = {
     "get": ("kubecustody.cli.getting", "get_group"),
     "scan": ("kubecustody.cli.scanning", "scan_command"),
     "removed": ("kubecustody.cli.restoring", "removed_group"),
+    "find": ("kubecustody.cli.credentials", "find_command"),
+    "kill": ("kubecustody.cli.credentials", "kill_command"),
+    "report": ("kubecustody.cli.credentials", "report_command"),
+    "leaver": ("kubecustody.cli.leaving", "leaver_command"),
     "call": ("kubecustody.cli.calling", "call_command"),
     "demo": ("kubecustody.cli.demo", "demo_command"),
     "admin": ("kubecustody.cli.admin", "admin_group"),
     "audit": ("kubecustody.cli.auditing", "audit_group"),
     "policy": ("kubecustody.cli.policy", "policy_group"),
+    "completion": ("kubecustody.cli.completion", "completion_command"),
 }
 
 

@@ -1,15 +1,18 @@
 """Commands that call the API: where, and as whom."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import click
 
+from kubecustody.cli.output import note
 from kubecustody.cli.profiles import PROFILE_VARIABLE, read_profile
-from kubecustody.client import Endpoint
+from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.core.errors import OperatorError
 
 ID_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_ID"
@@ -50,6 +53,17 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(endpoint=find_endpoint(*remote), **options)
 
     return remote_choices(with_endpoint)
+
+
+@contextmanager
+def calling(endpoint: Endpoint) -> Iterator[Client]:
+    """A client. An error that the server answers is told, and ends the command with exit code 1."""
+    with Client(endpoint) as client:
+        try:
+            yield client
+        except ApiError as error:
+            note(str(error))
+            sys.exit(1)
 
 
 def find_endpoint(url: str | None, key_file: Path | None, ca: Path | None) -> Endpoint:

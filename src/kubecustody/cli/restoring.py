@@ -1,14 +1,10 @@
 """`kubecustody removed`: what was removed within 30 days, and taking that back."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import click
 
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
-from kubecustody.cli.remote import remote_options
-from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.cli.remote import calling, remote_options
+from kubecustody.client import Endpoint
 
 _COLUMNS = ("uid", "cluster", "removed", "restorable until", "obstacle", "cluster id", "fingerprint")
 
@@ -24,7 +20,7 @@ def removed_group() -> None:
 @remote_options
 def list_command(endpoint: Endpoint, uid: str, output: str) -> None:
     """List what was removed and could come back, the newest removal first."""
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         rows = [
             {
                 "uid": one.uid,
@@ -50,7 +46,7 @@ def restore_command(endpoint: Endpoint, cluster: str, credential: str, reason: s
 
     Its permissions come back with it. Exit codes: 0 restored, 1 refused, 2 a fault that the text explains.
     """
-    with _calling(endpoint) as client:
+    with calling(endpoint) as client:
         done = client.restore_credential(cluster, credential, reason)
     say(f"Restored: {done.fingerprint} of {done.uid}")
     for permission in done.permissions:
@@ -58,14 +54,3 @@ def restore_command(endpoint: Endpoint, cluster: str, credential: str, reason: s
     if not done.key_kept:
         note("Its private key is not kept here: it works for whoever still has the kubeconfig file.")
     note(f"{done.proof}: {printable(done.text)}")
-
-
-@contextmanager
-def _calling(endpoint: Endpoint) -> Iterator[Client]:
-    """A client whose errors of the server are told, with exit code 1."""
-    with Client(endpoint) as client:
-        try:
-            yield client
-        except ApiError as error:
-            note(printable(str(error)))
-            sys.exit(1)
