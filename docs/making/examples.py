@@ -83,6 +83,7 @@ CALLS = (
     Call("ListUserKubeConfigStates", {"Uid": "{alice}", "page_size": "1", "detail": "true"}),
     Call("DescribeClusterUserKubeconfig", {"ClusterId": "{prod-eu}", "TemporaryDurationMinutes": "15"}),
     Call("UpdateK8sClusterUserConfigExpire", {"ClusterId": "{prod-eu}", "expire_hour": 720, "user": "{alice}"}),
+    Call("RemoveCluster", {"ClusterId": "{staging}", "Removal": "leave", "DryRun": True}),
     Call("CleanClusterUserPermissions", {"ClusterId": "{prod-eu}", "Uid": "{bob}", "Force": "true"}),
     _CLEAN,
     Call("CleanUserPermissions", {"Uid": "{bob}", "Force": "true", "DryRun": "true"}),

@@ -134,6 +134,7 @@ def values_of(
         "RegisterCluster": {"Name": "new", "DryRun": True, "Kubeconfig": KUBECONFIG},
         "TestCluster": {"ClusterId": stage},
         "ManageCluster": {"ClusterId": stage, "Mode": "manage"},
+        "RemoveCluster": {"ClusterId": stage, "Removal": "leave", "DryRun": True},
     }
 
 

@@ -67,7 +67,7 @@ def done(home: Home, answer: Answer) -> None:
 
 def test_every_operation_that_removes_can_be_rehearsed() -> None:
     removing = [one for one in OPERATIONS if Effect.REMOVES in one.effects and one.name != "ManageCluster"]
-    assert {one.name for one in removing} == {CLEAN, CLEAN_ONE, REVOKE, "RevokeCredential"}
+    assert {one.name for one in removing} == {CLEAN, CLEAN_ONE, REVOKE, "RevokeCredential", "RemoveCluster"}
     for operation in removing:
         assert [one for one in members_of(operation.input) if one.wire_name == "DryRun" and one.default is False]
 

@@ -218,6 +218,7 @@ READ_A_WHOLE_ACCOUNT = {
     "list_every_cluster": "doctor looks at all of them",
     "list_every_node": "doctor looks at all of them",
     "drop_nodes": "doctor makes them anew",
+    "list_reached_figures": "of those that are reached, which are looked at one by one anyway",
     "list_soonest_ends": "metrics look at all of them, and a store that takes long to read is read less often",
     "count_attachments_of_policy": "an account has few attachments, and only commands count them",
 }

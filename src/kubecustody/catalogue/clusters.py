@@ -7,8 +7,16 @@ answers say of networks, nodes and billing is known of no cluster here, and is l
 from typing import Annotated
 
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import ALL_CLUSTERS, LARGEST_INTEGER, ONE_CLUSTER, AccessLevel, Effect, Operation
-from kubecustody.catalogue.shapes import Location, Member, Shape
+from kubecustody.catalogue.model import (
+    ALL_CLUSTERS,
+    LARGEST_INTEGER,
+    ONE_CLUSTER,
+    AccessLevel,
+    Change,
+    Effect,
+    Operation,
+)
+from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.catalogue.states import CLUSTER_STATES
 from kubecustody.core.errors import ClusterNotFound, TooManyClusters
 
@@ -25,6 +33,9 @@ _TYPE = "Only clusters of this type; every cluster here is of type ExternalKuber
 _SPEC = _filter("Only clusters of this specification; clusters here have none.", "ack.pro.small")
 _PROFILE = _filter("Only clusters of this profile; every cluster here is of profile Default.", "Default")
 _ONE_ID = _filter("Only the cluster of this ID.", "c5b5e80b0b64a4bf6939d2d8fbbc51a7e")
+_DETAIL = Member(
+    "Whether to add how this server has to do with each cluster.", example="true", location=Location.QUERY, ours=True
+)
 _PAGE_NUMBER = Member("The page number.", example="1", location=Location.QUERY, minimum=1, maximum=LARGEST_INTEGER)
 _PAGE_SIZE = Member("The number of entries per page.", example="10", location=Location.QUERY, minimum=1, maximum=100)
 
@@ -40,6 +51,7 @@ class DescribeClustersV1Input(Shape):
     cluster_id: Annotated[str, _ONE_ID] = ""
     page_number: Annotated[int, _PAGE_NUMBER] = 1
     page_size: Annotated[int, _PAGE_SIZE] = 10
+    detail: Annotated[bool, _DETAIL] = False
 
 
 class DescribeClustersForRegionInput(Shape):
@@ -69,6 +81,7 @@ class DescribeClusterDetailInput(Shape):
     """Which cluster."""
 
     cluster_id: Annotated[str, CLUSTER_ID]
+    detail: Annotated[bool, _DETAIL] = False
 
 
 class _ClusterFacts(Shape):
@@ -105,6 +118,28 @@ class ListedCluster(RegionCluster):
 
     master_url: Annotated[str, _MASTER_URL] = "{}"
     meta_data: Annotated[str, _META_DATA] = "{}"
+    mode: Annotated[
+        str | UnsetType,
+        Member(
+            "How this server has to do with it; absent unless detail is true.",
+            example="manage",
+            values={
+                "none": "It is a record, and not reached.",
+                "observe": "It is looked at, and never written to.",
+                "manage": "Its bindings are kept as they are wanted here.",
+            },
+            ours=True,
+        ),
+    ] = UNSET
+    own_access_expires_at: Annotated[
+        str | UnsetType,
+        Member(
+            "When this server's own access to it ends (RFC 3339, UTC); empty where no end is known, absent unless "
+            "detail is true.",
+            example="2026-12-24T03:00:42Z",
+            ours=True,
+        ),
+    ] = UNSET
 
 
 class LegacyCluster(_ClusterFacts):
@@ -188,6 +223,7 @@ DESCRIBE_CLUSTERS_V1 = Operation(
     input=DescribeClustersV1Input,
     output=DescribeClustersV1Output,
     absent=tuple(f"clusters.{name}" for name in _NOT_KNOWN_V1),
+    changes=(Change("2026-11-24", "detail, with mode and own_access_expires_at."),),
 )
 
 DESCRIBE_CLUSTERS = Operation(
@@ -251,6 +287,7 @@ DESCRIBE_CLUSTER_DETAIL = Operation(
         "parameters",
         "rrsa_config",
     ),
+    changes=(Change("2026-11-24", "detail, with mode and own_access_expires_at."),),
 )
 
 CLUSTER_OPERATIONS = (

@@ -8,6 +8,7 @@ from kubecustody.catalogue.kubeconfigs import KUBECONFIG_OPERATIONS
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.permissions import PERMISSION_OPERATIONS
 from kubecustody.catalogue.registering import REGISTERING_OPERATIONS
+from kubecustody.catalogue.removing_clusters import REMOVE_CLUSTER
 from kubecustody.catalogue.requests import DESCRIBE_REQUEST_ERROR
 from kubecustody.catalogue.restoring import RESTORING_OPERATIONS
 from kubecustody.catalogue.states import LIST_CLUSTER_KUBECONFIG_STATES, LIST_USER_KUBECONFIG_STATES
@@ -26,6 +27,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *CLUSTER_OPERATIONS,
     *ACCOUNT_OPERATIONS,
     *REGISTERING_OPERATIONS,
+    REMOVE_CLUSTER,
     *EVENT_OPERATIONS,
     DESCRIBE_REQUEST_ERROR,
 )

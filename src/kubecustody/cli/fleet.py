@@ -12,6 +12,7 @@ from kubecustody.cli.cluster_reports import tell_report
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
 from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
 from kubecustody.cli.remote import calling, remote_options
+from kubecustody.cli.removing_clusters import remove_command
 from kubecustody.client import Client, Endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.document import parse_kubeconfig
@@ -27,6 +28,7 @@ def clusters_group() -> None:
 
 clusters_group.add_command(bootstrap_command)
 clusters_group.add_command(profiles_command)
+clusters_group.add_command(remove_command)
 
 
 @clusters_group.command("list")
@@ -37,19 +39,21 @@ def list_command(endpoint: Endpoint, output: str) -> None:
     rows = []
     with calling(endpoint) as client:
         number = 1
-        while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE).clusters:
+        while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE, detail=True).clusters:
             rows += [
                 {
                     "name": one.name,
                     "state": one.state,
                     "version": one.current_version,
                     "region": one.region_id,
+                    "mode": one.mode,
+                    "access until": one.own_access_expires_at,
                     "id": one.cluster_id,
                 }
                 for one in page
             ]
             number += 1
-    print_rows(rows, ["name", "state", "version", "region", "id"], output, empty="No clusters.")
+    print_rows(rows, ["name", "state", "version", "mode", "access until", "region", "id"], output, empty="No clusters.")
 
 
 @clusters_group.command("add")
@@ -178,10 +182,10 @@ def _tell_plan(plan: ManageClusterOutput) -> None:
 
 
 def _reached(client: Client) -> list[str]:
-    """The clusters that were seen at least once."""
+    """The clusters that the server can reach."""
     found, number = [], 1
-    while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE).clusters:
-        found += [one.cluster_id for one in page if one.current_version]
+    while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE, detail=True).clusters:
+        found += [one.cluster_id for one in page if one.mode != "none"]
         number += 1
     return found
 

@@ -60,6 +60,7 @@ from kubecustody.catalogue.registering import (
     RegisterClusterInput,
     TestClusterInput,
 )
+from kubecustody.catalogue.removing_clusters import RemoveClusterInput, RemoveClusterOutput
 from kubecustody.catalogue.requests import DescribeRequestErrorInput, DescribeRequestErrorOutput
 from kubecustody.catalogue.restoring import (
     ListRestorableCredentialsInput,
@@ -383,6 +384,7 @@ class Calls:
         cluster_id: str = "",
         page_number: int = 1,
         page_size: int = 10,
+        detail: bool = False,
     ) -> DescribeClustersV1Output:
         """Query the clusters of the account, page by page."""
         return cast(
@@ -398,6 +400,7 @@ class Calls:
                     cluster_id=cluster_id,
                     page_number=page_number,
                     page_size=page_size,
+                    detail=detail,
                 ),
             ),
         )
@@ -444,10 +447,11 @@ class Calls:
             ),
         )
 
-    def describe_cluster_detail(self, cluster_id: str) -> ListedCluster:
+    def describe_cluster_detail(self, cluster_id: str, *, detail: bool = False) -> ListedCluster:
         """Query one cluster."""
         return cast(
-            "ListedCluster", self._call("DescribeClusterDetail", DescribeClusterDetailInput(cluster_id=cluster_id))
+            "ListedCluster",
+            self._call("DescribeClusterDetail", DescribeClusterDetailInput(cluster_id=cluster_id, detail=detail)),
         )
 
     def describe_user_quota(self) -> DescribeUserQuotaOutput:
@@ -511,6 +515,13 @@ class Calls:
         return cast(
             "ManageClusterOutput",
             self._call("ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)),
+        )
+
+    def remove_cluster(self, cluster_id: str, *, removal: str = "", dry_run: bool = False) -> RemoveClusterOutput:
+        """Remove a cluster from this server, and say what lives on in it."""
+        return cast(
+            "RemoveClusterOutput",
+            self._call("RemoveCluster", RemoveClusterInput(cluster_id=cluster_id, removal=removal, dry_run=dry_run)),
         )
 
     def list_events(
@@ -880,6 +891,7 @@ class AsyncCalls:
         cluster_id: str = "",
         page_number: int = 1,
         page_size: int = 10,
+        detail: bool = False,
     ) -> DescribeClustersV1Output:
         """Query the clusters of the account, page by page."""
         return cast(
@@ -895,6 +907,7 @@ class AsyncCalls:
                     cluster_id=cluster_id,
                     page_number=page_number,
                     page_size=page_size,
+                    detail=detail,
                 ),
             ),
         )
@@ -941,11 +954,11 @@ class AsyncCalls:
             ),
         )
 
-    async def describe_cluster_detail(self, cluster_id: str) -> ListedCluster:
+    async def describe_cluster_detail(self, cluster_id: str, *, detail: bool = False) -> ListedCluster:
         """Query one cluster."""
         return cast(
             "ListedCluster",
-            await self._call("DescribeClusterDetail", DescribeClusterDetailInput(cluster_id=cluster_id)),
+            await self._call("DescribeClusterDetail", DescribeClusterDetailInput(cluster_id=cluster_id, detail=detail)),
         )
 
     async def describe_user_quota(self) -> DescribeUserQuotaOutput:
@@ -1012,6 +1025,15 @@ class AsyncCalls:
             "ManageClusterOutput",
             await self._call(
                 "ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)
+            ),
+        )
+
+    async def remove_cluster(self, cluster_id: str, *, removal: str = "", dry_run: bool = False) -> RemoveClusterOutput:
+        """Remove a cluster from this server, and say what lives on in it."""
+        return cast(
+            "RemoveClusterOutput",
+            await self._call(
+                "RemoveCluster", RemoveClusterInput(cluster_id=cluster_id, removal=removal, dry_run=dry_run)
             ),
         )
 

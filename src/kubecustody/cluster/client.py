@@ -259,6 +259,10 @@ class Cluster:
         metadata["resourceVersion"] = resource_version
         return _marker(await self._api.ask("PUT", f"{CONFIG_MAPS}/{MARKER_NAME}", documents.ConfigMap, body=document))
 
+    async def delete_marker(self, resource_version: str) -> None:
+        """Let there be no marker, if it is still the one that was seen. Raises Conflict, NotFound."""
+        await self._api.delete(f"{CONFIG_MAPS}/{MARKER_NAME}", {"resourceVersion": resource_version})
+
     # --- who may do what ------------------------------------------------------------------------------------
 
     async def who_am_i(self) -> WhoAmI:

@@ -51,7 +51,9 @@ async def describe_clusters_v1(
     """One page of the account's clusters."""
     page = PageRequest(request.page_number, request.page_size)
     found, count = await _find(tx, caller, request, request.region_id, page)
-    return DescribeClustersV1Output([_listed(one) for one in found], PageInfo(page.number, page.size, count))
+    return DescribeClustersV1Output(
+        [_listed(one, detail=request.detail) for one in found], PageInfo(page.number, page.size, count)
+    )
 
 
 async def describe_clusters_for_region(
@@ -83,7 +85,7 @@ async def describe_cluster_detail(
     found = await find_cluster_facts(tx, caller.account_id, request.cluster_id)
     if found is None:
         raise ClusterNotFound(request.cluster_id)
-    return _listed(found)
+    return _listed(found, detail=request.detail)
 
 
 async def _find(
@@ -113,8 +115,13 @@ def _facts(one: ClusterFacts) -> tuple[str, str, str, str, str, str]:
     return one.cluster_id, one.name, one.state, one.region_id, format_time(one.created_at), one.kubernetes_version or ""
 
 
-def _listed(one: ClusterFacts) -> ListedCluster:
-    return ListedCluster(*_facts(one), master_url=_master_url(one))
+def _listed(one: ClusterFacts, *, detail: bool) -> ListedCluster:
+    listed = ListedCluster(*_facts(one), master_url=_master_url(one))
+    if detail:
+        expires_at = one.own_access_expires_at
+        listed.mode = one.mode
+        listed.own_access_expires_at = "" if expires_at is None else format_time(expires_at)
+    return listed
 
 
 def _master_url(one: ClusterFacts) -> str:

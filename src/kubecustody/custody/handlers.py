@@ -68,6 +68,7 @@ ACT_HANDLERS: dict[str, tuple[str, str]] = {
     "RegisterCluster": ("registering", "register_cluster"),
     "TestCluster": ("registering", "test_cluster"),
     "ManageCluster": ("registering", "manage_cluster"),
+    "RemoveCluster": ("removing_clusters", "remove_cluster"),
 }
 
 _readers: dict[str, ReadHandler] = {

@@ -132,6 +132,14 @@ async def take_ownership(custody: Custody, account_id: str, reached: Reached) ->
     return await is_owner(custody, account_id, reached)
 
 
+async def release(custody: Custody, account_id: str, reached: Reached) -> None:
+    """Take this account's mark off the cluster, where it bears it. Raises ClusterError."""
+    marker = await reached.get_marker()
+    if marker is not None and marker.data.get(_OWNER) == _owner_of(custody, account_id):
+        with contextlib.suppress(NotFound):
+            await reached.delete_marker(marker.resource_version)
+
+
 async def run_pass(
     custody: Custody, account_id: str, facts: Facts, look: Look, clock: Callable[[], float], confirmed: str = ""
 ) -> Pass:

@@ -16,7 +16,7 @@ from kubecustody import __version__
 from kubecustody.core.errors import CustodyError
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.settings import Settings
-from kubecustody.store.figures import LISTED_ENDS, AccountFigures, Figures, read_figures
+from kubecustody.store.figures import LISTED_ENDS, LISTED_REACHED, AccountFigures, Figures, ReachedFigures, read_figures
 from kubecustody.store.sqlite import SQLiteStore
 
 # Kinds of events that somebody should look at: there from the start with 0, so that the first one is an increase.
@@ -94,6 +94,8 @@ class StoreMetrics(Collector):
             _add(families, "kubecustody_oldest_waiting_removal_timestamp_seconds", [label], account.waiting_since)
         for cluster_id, ends_at in account.ends.items():
             _add(families, "kubecustody_soonest_end_timestamp_seconds", [label, cluster_id], ends_at)
+        for one in account.reached:
+            _add_reached(families, [label, one.cluster_id], one)
         for kind, count in sorted(self._events[label].items()):
             _add(families, "kubecustody_events", [label, kind], count)
 
@@ -110,6 +112,17 @@ class StoreMetrics(Collector):
 
 def _add(families: dict[str, Any], name: str, labels: list[str], value: float) -> None:
     families[name].add_metric(labels, value)
+
+
+def _add_reached(families: dict[str, Any], labels: list[str], one: ReachedFigures) -> None:
+    _add(families, "kubecustody_cluster_up", labels, one.up)
+    for name, at in (
+        ("last_sync", one.reached_at),
+        ("own_access_expiry", one.own_access_expires_at),
+        ("oldest_waiting_removal", one.waiting_since),
+    ):
+        if at is not None:
+            _add(families, f"kubecustody_cluster_{name}_timestamp_seconds", labels, at)
 
 
 def _families() -> dict[str, Any]:
@@ -142,8 +155,27 @@ def _families() -> dict[str, Any]:
             f"seconds; of the {LISTED_ENDS:,} clusters of an account in which that is soonest.",
             labels=["account_id", "cluster_id"],
         ),
+        *_families_of_clusters(),
         CounterMetricFamily(
             "kubecustody_events", "Events since the server began, by kind.", labels=["account_id", "kind"]
         ),
     ]
     return {family.name: family for family in families}
+
+
+def _families_of_clusters() -> Iterator[GaugeMetricFamily]:
+    """Of each cluster that is reached."""
+    only = f"of the first {LISTED_REACHED:,} clusters of an account that are reached"
+    for name, told in (
+        ("up", f"Whether the cluster answered when it was last looked at (1) or not; {only}."),
+        ("last_sync_timestamp_seconds", f"When it last answered, in unix seconds; {only}."),
+        (
+            "own_access_expiry_timestamp_seconds",
+            f"When this server's own access to it ends, in unix seconds; absent where no end is known; {only}.",
+        ),
+        (
+            "oldest_waiting_removal_timestamp_seconds",
+            f"Since when the first removal waits there, in unix seconds; absent where none does; {only}.",
+        ),
+    ):
+        yield GaugeMetricFamily(f"kubecustody_cluster_{name}", told, labels=["account_id", "cluster_id"])

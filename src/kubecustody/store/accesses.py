@@ -36,6 +36,7 @@ class Reach(NamedTuple):
 
 _SET_ACCESS = statement("set_cluster_access")
 _FIND_ACCESS = statement("find_cluster_access")
+_DROP_ACCESS = statement("drop_cluster_access")
 _LIST_REACHED = statement("list_reached_clusters")
 _LIST_SEALED = statement("list_sealed_accesses")
 _SET_SEALED = statement("set_sealed_access")
@@ -55,6 +56,11 @@ async def find_access(tx: Transaction, account_id: str, cluster_seq: int) -> Sto
     """How a cluster is reached; None where it is not."""
     row = await tx.fetch_one(_FIND_ACCESS, account_id, cluster_seq)
     return None if row is None else StoredAccess._make(row)
+
+
+async def drop_access(tx: Transaction, account_id: str, cluster_seq: int) -> None:
+    """Forget how a cluster is reached."""
+    await tx.execute(_DROP_ACCESS, account_id, cluster_seq)
 
 
 async def list_reached(tx: Transaction, account_id: str) -> list[ReachedCluster]:

@@ -196,6 +196,8 @@ class ClusterFacts(NamedTuple):
     public_endpoint: str | None
     private_endpoint: str | None
     kubernetes_version: str | None
+    mode: str
+    own_access_expires_at: int | None
 
 
 async def list_cluster_facts(tx: Transaction, account_id: str, rows: list[ClusterRow]) -> list[ClusterFacts]:

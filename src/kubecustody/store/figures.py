@@ -11,10 +11,22 @@ from kubecustody.store.transactions import Transaction
 
 _COUNT_CREDENTIALS = statement("count_credentials")
 _LIST_SOONEST_ENDS = statement("list_soonest_ends")
+_LIST_REACHED = statement("list_reached_figures")
 _LIST_EVENT_KINDS = statement("list_event_kinds_after")
 
 LISTED_ENDS = 1000
+LISTED_REACHED = 2000
 _EVENTS_AT_ONCE = 100_000
+
+
+class ReachedFigures(NamedTuple):
+    """The figures of one cluster that is reached; None for what is not known or not there."""
+
+    cluster_id: str
+    up: int
+    reached_at: int | None
+    own_access_expires_at: int | None
+    waiting_since: int | None
 
 
 class AccountFigures(NamedTuple):
@@ -23,7 +35,7 @@ class AccountFigures(NamedTuple):
     credentials: how many, by state; waiting: how many live although their removal is asked, the first since
     waiting_since; ends: when the first person of a cluster is left without a good certificate, by the cluster's id,
     those first that end soonest; events: how many of each kind since the last reading, or of the first 100,000 of them;
-    last_event_no: up to which.
+    last_event_no: up to which; reached: of the first clusters that are reached.
     """
 
     account_id: str
@@ -34,6 +46,7 @@ class AccountFigures(NamedTuple):
     ends: dict[str, int]
     events: Counter[str]
     last_event_no: int
+    reached: list[ReachedFigures]
 
 
 class Figures(NamedTuple):
@@ -67,6 +80,7 @@ async def _read_account(tx: Transaction, account: Account, now: int, events_read
         {row[0]: row[1] for row in ends},
         Counter(row[1] for row in events),
         events[-1][0] if events else event_no,
+        [ReachedFigures._make(row) for row in await tx.fetch_all(_LIST_REACHED, account_id, now, LISTED_REACHED)],
     )
 
 

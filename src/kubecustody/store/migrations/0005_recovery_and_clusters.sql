@@ -45,3 +45,9 @@ CREATE TABLE failed_requests (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX failed_requests_by_id ON failed_requests (account_id, request_id);
 CREATE INDEX failed_requests_by_time ON failed_requests (account_id, failed_at);
+
+-- When a cluster last answered a look; observed_at is when it was last looked at.
+ALTER TABLE cluster_observations ADD COLUMN reached_at INTEGER;
+-- What waits for its removal in a cluster.
+CREATE INDEX credentials_by_waiting ON credentials (account_id, cluster_seq, removal_requested_at)
+    WHERE removal_requested_at IS NOT NULL AND removed_at IS NULL;

@@ -9,6 +9,9 @@ SET kind = excluded.kind, sealed = excluded.sealed, expires_at = excluded.expire
 -- name: find_cluster_access(account_id, cluster_seq)
 SELECT kind, sealed, expires_at FROM cluster_accesses WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
+-- name: drop_cluster_access(account_id, cluster_seq)
+DELETE FROM cluster_accesses WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
 -- name: list_reached_clusters(account_id)
 SELECT c.seq, c.cluster_id, c.name, d.mode FROM cluster_accesses AS a
 JOIN clusters AS c ON c.account_id = a.account_id AND c.seq = a.cluster_seq
@@ -36,9 +39,10 @@ JOIN clusters AS c ON c.account_id = d.account_id AND c.seq = d.cluster_seq
 WHERE d.account_id = :account_id AND d.kube_system_uid = :kube_system_uid AND c.deleted_at IS NULL LIMIT 1;
 
 -- name: set_observation(account_id, cluster_seq, reachable, observed_at)
-INSERT INTO cluster_observations (account_id, cluster_seq, reachable, observed_at)
-VALUES (:account_id, :cluster_seq, :reachable, :observed_at)
-ON CONFLICT (account_id, cluster_seq) DO UPDATE SET reachable = excluded.reachable, observed_at = excluded.observed_at;
+INSERT INTO cluster_observations (account_id, cluster_seq, reachable, observed_at, reached_at)
+VALUES (:account_id, :cluster_seq, :reachable, :observed_at, CASE WHEN :reachable = 1 THEN :observed_at END)
+ON CONFLICT (account_id, cluster_seq) DO UPDATE SET reachable = excluded.reachable, observed_at = excluded.observed_at,
+    reached_at = COALESCE(excluded.reached_at, cluster_observations.reached_at);
 
 -- name: set_seen_state(account_id, seq, seen_state)
 UPDATE clusters SET seen_state = :seen_state WHERE account_id = :account_id AND seq = :seq;

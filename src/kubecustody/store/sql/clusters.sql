@@ -83,14 +83,18 @@ SELECT reachable, observed_at FROM cluster_observations
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: list_cluster_details_between(account_id, first_seq, last_seq)
-SELECT cluster_seq, region_id, created_at, public_endpoint, private_endpoint, kubernetes_version FROM cluster_details
-WHERE account_id = :account_id AND cluster_seq BETWEEN :first_seq AND :last_seq;
+SELECT d.cluster_seq, d.region_id, d.created_at, d.public_endpoint, d.private_endpoint, d.kubernetes_version, d.mode,
+    a.expires_at
+FROM cluster_details AS d
+LEFT JOIN cluster_accesses AS a ON a.account_id = d.account_id AND a.cluster_seq = d.cluster_seq
+WHERE d.account_id = :account_id AND d.cluster_seq BETWEEN :first_seq AND :last_seq;
 
 -- name: list_clusters_like(account_id, pattern, region_id, at_most, skipped)
 -- pattern: of the name in lower case; region_id: '' for every region.
 SELECT c.seq, c.cluster_id, c.name, COALESCE(c.seen_state, c.told_state), d.region_id, d.created_at, d.public_endpoint,
-    d.private_endpoint, d.kubernetes_version
+    d.private_endpoint, d.kubernetes_version, d.mode, a.expires_at
 FROM clusters AS c JOIN cluster_details AS d ON d.account_id = c.account_id AND d.cluster_seq = c.seq
+LEFT JOIN cluster_accesses AS a ON a.account_id = c.account_id AND a.cluster_seq = c.seq
 WHERE c.account_id = :account_id AND lower(c.name) LIKE :pattern ESCAPE '\'
     AND (:region_id = '' OR d.region_id = :region_id)
 ORDER BY c.seq LIMIT :at_most OFFSET :skipped;

@@ -25,6 +25,16 @@ WHERE h.account_id = :account_id AND h.vouched_until >= :now AND h.trust_epoch =
     AND c.deleted_at IS NULL
 GROUP BY c.cluster_id ORDER BY ends_at, c.cluster_id LIMIT :at_most;
 
+-- name: list_reached_figures(account_id, now, at_most)
+SELECT c.cluster_id, COALESCE(o.reachable, 0), o.reached_at, a.expires_at,
+    (SELECT MIN(k.removal_requested_at) FROM credentials AS k
+     WHERE k.account_id = c.account_id AND k.cluster_seq = c.seq AND k.removal_requested_at IS NOT NULL
+        AND k.removed_at IS NULL AND (k.not_after IS NULL OR k.not_after >= :now))
+FROM cluster_accesses AS a
+JOIN clusters AS c ON c.account_id = a.account_id AND c.seq = a.cluster_seq
+LEFT JOIN cluster_observations AS o ON o.account_id = a.account_id AND o.cluster_seq = a.cluster_seq
+WHERE a.account_id = :account_id AND c.deleted_at IS NULL ORDER BY c.seq LIMIT :at_most;
+
 -- name: list_event_kinds_after(account_id, event_no, at_most)
 SELECT event_no, kind FROM events
 WHERE account_id = :account_id AND event_no > :event_no ORDER BY event_no LIMIT :at_most;
