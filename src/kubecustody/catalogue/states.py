@@ -75,6 +75,15 @@ EVIDENCE_OUTCOMES = {
 }
 
 
+AT = Member(
+    "A past time (RFC 3339): what would have been answered then, as far as events tell it. Left out, it is now.",
+    example="2026-11-24T09:00:00Z",
+    location=Location.QUERY,
+    most=40,
+    ours=True,
+)
+
+
 class ListUserKubeConfigStatesInput(Shape):
     """Whose states, and which page of them."""
 
@@ -105,6 +114,7 @@ class ListUserKubeConfigStatesInput(Shape):
             ours=True,
         ),
     ] = False
+    at: Annotated[str, AT] = ""
 
 
 class RemovalEvidence(Shape):
@@ -230,6 +240,7 @@ LIST_USER_KUBECONFIG_STATES = Operation(
         Change(
             "2026-11-24", "detail=true tells of each credential that is to be removed what is known of its removal."
         ),
+        Change("2026-11-24", "at answers for a past time."),
     ),
     input=ListUserKubeConfigStatesInput,
     output=ListUserKubeConfigStatesOutput,
@@ -272,6 +283,7 @@ class ListClusterKubeconfigStatesInput(Shape):
             location=Location.QUERY,
         ),
     ] = False
+    at: Annotated[str, AT] = ""
 
 
 ACCOUNT_TYPES = {
@@ -344,6 +356,7 @@ LIST_CLUSTER_KUBECONFIG_STATES = Operation(
     access_level=AccessLevel.NONE,
     resource=ONE_CLUSTER,
     effects=frozenset({Effect.READS}),
+    changes=(Change("2026-11-24", "at answers for a past time."),),
     input=ListClusterKubeconfigStatesInput,
     output=ListClusterKubeconfigStatesOutput,
     errors=(ClusterNotFound,),

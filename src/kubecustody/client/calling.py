@@ -93,19 +93,27 @@ class Calls:
     _call: Callable[[str, Any], Any]
 
     def list_user_kube_config_states(
-        self, *, uid: str = "", page_number: int = 1, page_size: int = 50, detail: bool = False
+        self, *, uid: str = "", page_number: int = 1, page_size: int = 50, detail: bool = False, at: str = ""
     ) -> ListUserKubeConfigStatesOutput:
         """Query the status of the kubeconfig files of a user in all clusters of the account."""
         return cast(
             "ListUserKubeConfigStatesOutput",
             self._call(
                 "ListUserKubeConfigStates",
-                ListUserKubeConfigStatesInput(uid=uid, page_number=page_number, page_size=page_size, detail=detail),
+                ListUserKubeConfigStatesInput(
+                    uid=uid, page_number=page_number, page_size=page_size, detail=detail, at=at
+                ),
             ),
         )
 
     def list_cluster_kubeconfig_states(
-        self, cluster_id: str, *, page_number: int = 1, page_size: int = 10, cloud_service_kube_config: bool = False
+        self,
+        cluster_id: str,
+        *,
+        page_number: int = 1,
+        page_size: int = 10,
+        cloud_service_kube_config: bool = False,
+        at: str = "",
     ) -> ListClusterKubeconfigStatesOutput:
         """Query the status of the kubeconfig files of all users in one cluster."""
         return cast(
@@ -117,6 +125,7 @@ class Calls:
                     page_number=page_number,
                     page_size=page_size,
                     cloud_service_kube_config=cloud_service_kube_config,
+                    at=at,
                 ),
             ),
         )
@@ -592,19 +601,27 @@ class AsyncCalls:
     _call: Callable[[str, Any], Awaitable[Any]]
 
     async def list_user_kube_config_states(
-        self, *, uid: str = "", page_number: int = 1, page_size: int = 50, detail: bool = False
+        self, *, uid: str = "", page_number: int = 1, page_size: int = 50, detail: bool = False, at: str = ""
     ) -> ListUserKubeConfigStatesOutput:
         """Query the status of the kubeconfig files of a user in all clusters of the account."""
         return cast(
             "ListUserKubeConfigStatesOutput",
             await self._call(
                 "ListUserKubeConfigStates",
-                ListUserKubeConfigStatesInput(uid=uid, page_number=page_number, page_size=page_size, detail=detail),
+                ListUserKubeConfigStatesInput(
+                    uid=uid, page_number=page_number, page_size=page_size, detail=detail, at=at
+                ),
             ),
         )
 
     async def list_cluster_kubeconfig_states(
-        self, cluster_id: str, *, page_number: int = 1, page_size: int = 10, cloud_service_kube_config: bool = False
+        self,
+        cluster_id: str,
+        *,
+        page_number: int = 1,
+        page_size: int = 10,
+        cloud_service_kube_config: bool = False,
+        at: str = "",
     ) -> ListClusterKubeconfigStatesOutput:
         """Query the status of the kubeconfig files of all users in one cluster."""
         return cast(
@@ -616,6 +633,7 @@ class AsyncCalls:
                     page_number=page_number,
                     page_size=page_size,
                     cloud_service_kube_config=cloud_service_kube_config,
+                    at=at,
                 ),
             ),
         )

@@ -11,7 +11,7 @@ from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.clusters import get_cluster
 from kubecustody.custody.installation import Custody, seal_private_key
 from kubecustody.custody.principals import get_named
-from kubecustody.custody.verdicts import Chain, find_holder, join_chain, load_trust
+from kubecustody.custody.verdicts import Chain, find_holder, join_chain, load_trust, verdict_of
 from kubecustody.kubeconfig.candidates import Candidate
 from kubecustody.pki.certificates import Certificate
 from kubecustody.pki.subjects import MASTERS_GROUP, parse_common_name, remarkable_groups
@@ -117,11 +117,9 @@ async def _take(custody: Custody, unit: Change, place: _Place, candidate: Candid
         subject=f"credential/{leaf.fingerprint_hex}",
         occurred_at=leaf.not_before,
         details={
-            "verdict": verdict.code,
+            **verdict_of(new),
             "not_after": leaf.not_after,
-            "vouched_until": new.vouched_until,
             "masters": new.masters,
-            "trust_epoch": new.trust_epoch,
         },
     )
     remarks = (*candidate.remarks, *_remarks(leaf, verdict, uid))
@@ -194,7 +192,13 @@ async def _take_known(
         await set_chain(unit.tx, unit.account_id, known.credential_no, new.chain)
         facts = (known.credential_no, uid, vouched_until, new.trust_epoch, new.verdict, new.masters)
         await set_verdicts(unit.tx, unit.account_id, [facts])
-        unit.record("credential_chain_completed", uid=uid, cluster_seq=place.cluster.seq, subject=subject)
+        unit.record(
+            "credential_chain_completed",
+            uid=uid,
+            cluster_seq=place.cluster.seq,
+            subject=subject,
+            details=verdict_of(new),
+        )
         remarks += ("This file has the certificates above it, which were missing.",)
     remarks += await _keep_key(custody, unit, place, candidate, leaf, known.credential_no)
     state = _state(new._replace(vouched_until=vouched_until), unit.now, known.removed_at)

@@ -181,7 +181,7 @@ async def add_account(
         await change_within(tx, new_id, author, now, note)
 
     async def note(unit: Change) -> None:
-        unit.record("account_created", uid=new_id, details={"region_id": region_id})
+        unit.record("account_created", uid=new_id, subject=f"principal/{new_id}", details={"region_id": region_id})
 
     await custody.store.write(work)
     return new_id

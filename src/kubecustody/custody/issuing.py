@@ -50,6 +50,7 @@ from kubecustody.custody.authorisation import check_reach
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody, open_pending_key, seal_pending_key, seal_private_key
 from kubecustody.custody.rehearsing import rehearse
+from kubecustody.custody.verdicts import verdict_of
 from kubecustody.kubeconfig.rendering import KubeconfigParts, NameStyle, render_kubeconfig
 from kubecustody.pki.certificate_requests import PublicKey, load_certificate_request, make_certificate_request
 from kubecustody.pki.certificates import Certificate, format_ders
@@ -523,6 +524,7 @@ async def _issue(
         cluster_seq=place.cluster.seq,
         subject=f"credential/{made.fingerprint.hex()}",
         details={
+            **verdict_of(new),
             "not_after": not_after,
             "signer": place.signer_no,
             "temporary_minutes": temporary_minutes,
@@ -626,7 +628,12 @@ async def record_signed(
     sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep else None
     await stored.add_issued(unit.tx, unit.account_id, number, new, sealed, unit.at)
     await drop_pending(unit.tx, unit.account_id, cluster.seq, asked.cn)
-    details = {"not_after": leaf.not_after, "signer": asked.signer_no, "asked_seconds": asked.life_seconds}
+    details = {
+        **verdict_of(new),
+        "not_after": leaf.not_after,
+        "signer": asked.signer_no,
+        "asked_seconds": asked.life_seconds,
+    }
     subject = f"credential/{leaf.fingerprint_hex}"
     unit.record("credential_issued", uid=wish.uid, cluster_seq=cluster.seq, subject=subject, details=details)
     too_long = leaf.not_after > asked.begun_at + asked.life_seconds + _CLUSTER_GRACE_SECONDS

@@ -1,6 +1,7 @@
 """ListUserKubeConfigStates: what one person holds in each cluster of the account."""
 
 import math
+from typing import NamedTuple
 
 from kubecustody.catalogue.states import (
     EVIDENCE_KINDS,
@@ -50,6 +51,7 @@ from kubecustody.store.removing import list_evidence
 from kubecustody.store.transactions import Transaction
 
 MOST_LIVE_CREDENTIALS = 100
+NOTHING_KNOWN = "No kubeconfig of this person in this cluster is known here."
 
 _WHY_UNKNOWN = {
     "chains": "it was last checked against a client CA bundle that the cluster no longer trusts, "
@@ -65,10 +67,23 @@ _WHY_UNKNOWN = {
 }
 
 
+class Removed(NamedTuple):
+    """When and by what evidence the newest credential was removed, and who said so with which words."""
+
+    at: int | None
+    by: str | None
+    who: str
+    why: str
+
+
 async def list_user_kubeconfig_states(
     tx: Transaction, caller: Caller, request: ListUserKubeConfigStatesInput, now: float
 ) -> ListUserKubeConfigStatesOutput:
-    """One page of the account's clusters with the person's state in each. Raises UserNotFound."""
+    """One page of the account's clusters with the person's state in each. Raises UserNotFound, ParametersRefused."""
+    if request.at:
+        from kubecustody.custody import past  # what only reads the present does not carry it
+
+        return await past.list_user_kubeconfig_states(tx, caller, request, now)
     account_id, uid = caller.account_id, request.uid or caller.uid
     if uid != caller.uid and await find_principal(tx, account_id, uid) is None:
         raise UserNotFound(uid)
@@ -98,7 +113,11 @@ async def list_user_kubeconfig_states(
 async def list_cluster_kubeconfig_states(
     tx: Transaction, caller: Caller, request: ListClusterKubeconfigStatesInput, now: float
 ) -> ListClusterKubeconfigStatesOutput:
-    """One page of the people who hold a kubeconfig of a cluster. Raises ClusterNotFound."""
+    """One page of the people who hold a kubeconfig of a cluster. Raises ClusterNotFound, ParametersRefused."""
+    if request.at:
+        from kubecustody.custody import past
+
+        return await past.list_cluster_kubeconfig_states(tx, caller, request, now)
     cluster = await find_cluster(tx, caller.account_id, request.cluster_id)
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)
@@ -106,7 +125,7 @@ async def list_cluster_kubeconfig_states(
     for holder in await list_holders(tx, caller.account_id, cluster.seq):
         state, expires_at = state_of_row(holder.holding, cluster.trust_epoch, now)
         if state not in (CertState.REMOVED, CertState.UNISSUED) and not request.cloud_service_kube_config:
-            rows.append(_holder_row(holder, state, expires_at))
+            rows.append(holder_row(holder, state, expires_at))
     page = PageRequest(request.page_number, request.page_size)
     return ListClusterKubeconfigStatesOutput(
         rows[page.offset : page.offset + page.size], Page(request.page_number, request.page_size, len(rows))
@@ -116,7 +135,8 @@ async def list_cluster_kubeconfig_states(
 _ACCOUNT_TYPES = {PrincipalKind.ACCOUNT: "RootAccount", PrincipalKind.USER: "RamUser", PrincipalKind.ROLE: "RamRole"}
 
 
-def _holder_row(holder: HolderRow, state: CertState, expires_at: int | None) -> ClusterKubeConfigState:
+def holder_row(holder: HolderRow, state: CertState, expires_at: int | None) -> ClusterKubeConfigState:
+    """What the list says of one person."""
     account_state = "Deleted" if holder.deleted_at else "InActive" if holder.disabled_at else "Active"
     return ClusterKubeConfigState(
         account_id=holder.uid,
@@ -147,7 +167,7 @@ async def _add_details(
         held: list[HeldCredential] = []
         if state.cert_state is not CertState.UNISSUED:
             held = await list_unended(tx, account_id, uid, cluster.seq, at, MOST_LIVE_CREDENTIALS)
-        _fill(state, cluster, seen.get(cluster.seq), held, now)
+        fill(state, cluster, seen.get(cluster.seq), held, now)
         if len(held) >= MOST_LIVE_CREDENTIALS:
             state.live_credential_count = await count_live(tx, account_id, uid, cluster.seq, at)
         await _explain(tx, account_id, uid, cluster, state, held, now)
@@ -184,13 +204,14 @@ def _why_not_removed(evidence: list[RemovalEvidence]) -> str:
     return " ".join(f"{one.kind}{f' on {one.place}' if one.place else ''}: {one.text}" for one in open_ones)
 
 
-def _fill(
+def fill(
     state: UserKubeConfigState,
     cluster: ListedCluster,
     seen: Observation | None,
     held: list[HeldCredential],
     now: float,
 ) -> None:
+    """Add what may still get in. held: what has not ended and is not proved to be powerless."""
     facts = [credential.facts for credential in held]
     live = [credential for credential in held if is_live(credential.facts, now)]
     live.sort(key=lambda credential: credential.facts.not_after or math.inf, reverse=True)
@@ -205,7 +226,7 @@ def _fill(
             state_of_credential(credential.facts, cluster.trust_epoch, now),
             format_time(credential.facts.not_before),
             _time_or_empty(credential.facts.not_after),
-            _time_or_none(credential.facts.removal_requested_at),
+            time_or_none(credential.facts.removal_requested_at),
             [],
         )
         for credential in live[:MOST_LIVE_CREDENTIALS]
@@ -222,6 +243,14 @@ async def _explain(
     now: float,
 ) -> None:
     """Add the sentence that says why, and since when removal is wished, of what decided the state."""
+    if not explain_live(state, cluster, held, now):
+        state.cert_state_reason, state.removal_requested_at = await _reason_of_dead(
+            tx, account_id, uid, cluster, state.cert_state, state.cert_expire_time
+        )
+
+
+def explain_live(state: UserKubeConfigState, cluster: ListedCluster, held: list[HeldCredential], now: float) -> bool:
+    """Whether something that lives decided the state; then that is told in it."""
     deciding = [
         credential.facts
         for credential in held
@@ -230,14 +259,11 @@ async def _explain(
     ]
     if deciding:
         requested = [one.removal_requested_at for one in deciding if one.removal_requested_at is not None]
-        state.removal_requested_at = _time_or_none(max(requested, default=None))
+        state.removal_requested_at = time_or_none(max(requested, default=None))
         vouched = state.cert_state is CertState.UNEXPIRED
         latest = max(deciding, key=lambda one: (one.vouched_until if vouched else one.not_after) or math.inf)
         state.cert_state_reason = reason_of_live(state.cert_state, latest, now)
-        return
-    state.cert_state_reason, state.removal_requested_at = await _reason_of_dead(
-        tx, account_id, uid, cluster, state.cert_state, state.cert_expire_time
-    )
+    return bool(deciding)
 
 
 def reason_of_live(state: CertState, latest: Credential, now: float) -> str:
@@ -258,20 +284,25 @@ async def _reason_of_dead(
 ) -> tuple[str, str | None]:
     newest = await find_newest_credential(tx, account_id, uid, cluster.seq)
     if newest is None:
-        return "No kubeconfig of this person in this cluster is known here.", None
-    requested = _time_or_none(newest.removal_requested_at)
+        return NOTHING_KNOWN, None
+    removal = None if state is CertState.EXPIRED else await find_newest_removal(tx, account_id, newest.credential_no)
+    who, why = (removal.actor, removal.reason) if removal else ("an operator", "")
+    told = Removed(newest.removed_at, newest.removed_by, who, why)
+    return reason_of_dead(state, expired_at, told), time_or_none(newest.removal_requested_at)
+
+
+def reason_of_dead(state: CertState, expired_at: str, removed: Removed) -> str:
+    """Why a person has this state of whose credentials none lives, in a sentence."""
     if state is CertState.EXPIRED:
-        return f"The newest certificate known here ended at {expired_at}, and no other one lives.", requested
-    removal = await find_newest_removal(tx, account_id, newest.credential_no)
-    at = _time_or_empty(newest.removed_at)
-    if newest.removed_by == RemovedBy.ATTESTED:
-        who = removal.actor if removal else "an operator"
-        why = removal.reason if removal else ""
-        return f"Removed on the word of {who} at {at} (attested, no cluster confirmed it): {why}", requested
-    return f"Removed, and proved so at {at}.", requested
+        return f"The newest certificate known here ended at {expired_at}, and no other one lives."
+    at = _time_or_empty(removed.at)
+    if removed.by == RemovedBy.ATTESTED:
+        return f"Removed on the word of {removed.who} at {at} (attested, no cluster confirmed it): {removed.why}"
+    return f"Removed, and proved so at {at}."
 
 
-def _time_or_none(at: int | None) -> str | None:
+def time_or_none(at: int | None) -> str | None:
+    """RFC 3339 text of unix seconds."""
     return None if at is None else format_time(at)
 
 

@@ -153,7 +153,7 @@ async def _add_principal(custody: Custody, unit: Change, kind: PrincipalKind, pe
         raise OperatorError(
             f"The account has a user or role called {person.name} already, or one with that e-mail address."
         ) from error
-    unit.record("principal_created", uid=uid, details={"kind": kind})
+    unit.record("principal_created", uid=uid, subject=f"principal/{uid}", details={"kind": kind})
     unit.touch_permissions()
     return uid
 
@@ -199,7 +199,8 @@ async def set_principal_disabled(
         principal = await get_alive(unit.tx, account_id, who)
         if (principal.disabled_at is not None) != disabled:
             await principals.set_principal_disabled(unit.tx, account_id, principal.uid, unit.at if disabled else None)
-            unit.record("principal_disabled" if disabled else "principal_enabled", uid=principal.uid)
+            kind = "principal_disabled" if disabled else "principal_enabled"
+            unit.record(kind, uid=principal.uid, subject=f"principal/{principal.uid}")
             unit.touch_permissions()
         return principal.uid
 
@@ -234,7 +235,7 @@ async def delete_principal(custody: Custody, account_id: str, author: Author, no
 async def delete_within(unit: Change, principal: Principal) -> str:
     """The same, as a part of a larger change."""
     await principals.delete_principal(unit.tx, unit.account_id, principal.uid, unit.at)
-    unit.record("principal_deleted", uid=principal.uid)
+    unit.record("principal_deleted", uid=principal.uid, subject=f"principal/{principal.uid}")
     unit.touch_permissions()
     return principal.uid
 

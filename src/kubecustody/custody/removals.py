@@ -149,7 +149,8 @@ async def _append(
     evidence = json.dumps({"kind": "attestation"})
     removal = Removal(kind, unit.author.actor, reason or unit.author.reason, evidence, unit.at)
     await add_removal(unit.tx, unit.account_id, owned.held.facts.number, removal)
-    unit.record(event, uid=owned.uid, cluster_seq=cluster.seq, subject=f"credential/{_fingerprint(owned)}")
+    subject, details = f"credential/{_fingerprint(owned)}", {"text": reason} if reason else None
+    unit.record(event, uid=owned.uid, cluster_seq=cluster.seq, subject=subject, details=details)
     if owned.uid:
         await update_holding(unit.tx, unit.account_id, owned.uid, cluster.seq, cluster.trust_epoch)
 

@@ -13,7 +13,7 @@ from kubecustody.pki.der import elements
 from kubecustody.pki.subjects import MASTERS_GROUP, parse_common_name
 from kubecustody.pki.trust import Verdict, assess, load_bundle
 from kubecustody.store.clusters import find_trust_bundle
-from kubecustody.store.credentials import CredentialChain, list_chains, set_verdicts, update_holding
+from kubecustody.store.credentials import CredentialChain, NewCredential, list_chains, set_verdicts, update_holding
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Store, Transaction
@@ -63,6 +63,11 @@ def _named_uid(leaf: Certificate, verdict: Verdict) -> str:
     if not verdict.vouched or leaf.common_name is None:
         return ""
     return parse_common_name(leaf.common_name) or ""
+
+
+def verdict_of(new: NewCredential) -> dict[str, str | int | None]:
+    """What an event says of the verdict on a credential, so that its past states can be derived."""
+    return {"verdict": new.verdict, "vouched_until": new.vouched_until, "trust_epoch": new.trust_epoch}
 
 
 class Judgement(NamedTuple):

@@ -56,12 +56,18 @@ async def find_event_at(tx: Transaction, account_id: str, at_ms: int) -> int:
     first, last = 0, await find_last_event(tx, account_id)
     while first < last:
         middle = (first + last + 1) // 2
-        row = await tx.fetch_one(_FIND_TIME, account_id, middle)
-        if row is not None and row[0] <= at_ms:
+        recorded_at_ms = await find_event_time(tx, account_id, middle)
+        if recorded_at_ms is not None and recorded_at_ms <= at_ms:
             first = middle
         else:
             last = middle - 1
     return first
+
+
+async def find_event_time(tx: Transaction, account_id: str, event_no: int) -> int | None:
+    """When an event was recorded (unix milliseconds)."""
+    row = await tx.fetch_one(_FIND_TIME, account_id, event_no)
+    return int(row[0]) if row is not None else None
 
 
 async def find_last_event(tx: Transaction, account_id: str) -> int:

@@ -97,11 +97,15 @@ async def _start(tx: Transaction, account_id: str, last_seq: int, offset: int) -
     for level in LEVELS:
         if last_seq >> FANOUT_BITS * level == 0:
             continue
-        nodes = await tx.fetch_all(_LIST_NODES, account_id, level, first, last)
-        index, offset = step_into(nodes, offset)
+        index, offset = step_into(await list_nodes(tx, account_id, level, first, last), offset)
         first = index << FANOUT_BITS
         last = first + (1 << FANOUT_BITS) - 1
     return first, offset
+
+
+async def list_nodes(tx: Transaction, account_id: str, level: int, first: int, last: int) -> list[tuple[int, int]]:
+    """Index and count of the nodes of a level between, both included, by index."""
+    return cast("list[tuple[int, int]]", await tx.fetch_all(_LIST_NODES, account_id, level, first, last))
 
 
 async def list_holdings(

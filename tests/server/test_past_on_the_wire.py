@@ -1,0 +1,63 @@
+"""`at` on the lists, as a caller sends it."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from homes import GET, HOLDERS, READ_ONLY, STATES, Home, served_home
+
+from custody.books import ask
+from kubecustody.core.times import format_time
+from kubecustody.custody.clusters import ClusterFields, add_cluster, set_cluster
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    with served_home(tmp_path_factory.mktemp("past")) as home:
+        home.allow("anna", {"Action": f"cs:{GET}"})
+        home.add("reader", READ_ONLY)
+        yield home
+
+
+def pause() -> str:
+    """A time between two changes, in whole seconds."""
+    time.sleep(1.1)
+    told = format_time(int(time.time()))
+    time.sleep(1.1)
+    return told
+
+
+def test_the_lists_answer_as_they_did(home: Home) -> None:
+    uid, first = home.people["anna"].uid, home.clusters[0]
+    before = pause()
+    was = home.ask("reader", STATES, uid=uid).json
+    assert [one["cert_state"] for one in was["states"]] == ["Unissued", "Unissued"]
+    assert home.ask("anna", GET, first).status == 200
+    home.installation.change(set_cluster, first, ClusterFields(name="renamed"))
+    home.installation.change(add_cluster, ClusterFields(name="later"))
+    between = pause()
+    now = home.ask("reader", STATES, uid=uid).json
+    holders = home.ask("reader", HOLDERS, first).json
+    assert now["page"]["total_count"] == 3 and now["states"][0]["cert_state"] == "Unexpired"
+    assert home.ask("reader", STATES, uid=uid, query=(("at", before),)).json == was
+    assert home.ask("reader", STATES, uid=uid, query=(("at", between),)).json == now
+    assert home.ask("reader", HOLDERS, first, query=(("at", between),)).json == holders
+    assert home.ask("reader", HOLDERS, first, query=(("at", before),)).json["states"] == []
+    (detailed, *_) = home.ask("reader", STATES, uid=uid, query=(("at", between), ("detail", "true"))).json["states"]
+    assert detailed["live_credential_count"] == 1 and "can_get_in" not in detailed and "observed_at" not in detailed
+
+
+def test_what_cannot_be_told_is_refused_with_a_reason(home: Home) -> None:
+    first = ask(home.path, "SELECT recorded_at_ms FROM events WHERE event_no = 1")[0][0]
+    for at, told in (
+        ("yesterday", "at: 'yesterday' is no time of RFC 3339"),
+        (format_time(int(time.time()) + 3600), "at: is in the future: here it is"),
+        (format_time(first // 1000 - 1), f"told from {format_time(-(-first // 1000))} on"),
+    ):
+        for operation in (STATES, HOLDERS):
+            answer = home.ask("reader", operation, home.clusters[0], query=(("at", at),))
+            assert told in home.refusal(answer, "InvalidParameter")
+
+
+def test_who_may_not_see_the_present_may_not_see_the_past(home: Home) -> None:
+    home.refusal(home.ask("anna", STATES, query=(("at", format_time(int(time.time()))),)))
