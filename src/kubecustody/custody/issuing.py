@@ -69,7 +69,7 @@ from kubecustody.pki.subjects import USERS_GROUP
 from kubecustody.pki.trust import Verdict, assess, load_bundle
 from kubecustody.store import issuing as stored
 from kubecustody.store.clusters import find_cluster
-from kubecustody.store.credentials import NewCredential, update_holding
+from kubecustody.store.credentials import NewCredential, add_to_holding, update_holding
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.issuing import IssuedCredential, IssuingPlace, StoredSigner
 from kubecustody.store.pending import PendingIssue, add_pending, drop_pending, find_pending, list_pending
@@ -192,7 +192,6 @@ async def revoke_kubeconfig(
         wish = Wish(caller.uid, cluster.cluster_id, private_address=False, temporary_minutes=None)
         return _answer(await _begin(custody, unit, place, wish, issue, discloses=False), lambda _: RevokeOutput())
     await _issue(custody, unit, place, place.signer, caller.uid, issue, None)
-    await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
     return RevokeOutput()
 
 
@@ -242,9 +241,8 @@ async def issue_credential(
             "the cluster itself signs, and takes the name that a request has. Ask for one without a local key.",
         )
     given = await _issue(custody, unit, place, place.signer, wish.uid, decision, wish.temporary_minutes, public_key)
-    await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     return IssueCredentialOutput(
-        certificate=given.certificates,
+        certificate=given.certificates.decode(),
         config=_render(custody, wish, server, place.stored, given),
         expiration=format_time(given.not_after),
         fingerprint=given.fingerprint_hex,
@@ -317,7 +315,7 @@ class _Given(NamedTuple):
     private_key: bytes | None
 
     @property
-    def certificates(self) -> str:
+    def certificates(self) -> bytes:
         """The chain as PEM."""
         return format_ders(element.whole for element in elements(self.chain))
 
@@ -347,7 +345,6 @@ async def get_kubeconfig(custody: Custody, unit: Change, wish: Wish) -> "Kubecon
         if place.signer is None:
             return await _begin(custody, unit, place, wish, decision, discloses=True)
         given = await _issue(custody, unit, place, place.signer, wish.uid, decision, wish.temporary_minutes)
-        await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     return _hand_out(custody, unit, wish, place.stored, given, server)
 
 
@@ -518,6 +515,7 @@ async def _issue(
     key = made.private_key
     sealed = seal_private_key(custody.sealer, unit.account_id, number, key) if keep and key is not None else None
     await stored.add_issued(unit.tx, unit.account_id, number, new, sealed, unit.at)
+    await add_to_holding(unit.tx, unit.account_id, new, unit.at)
     unit.record(
         "credential_issued",
         uid=uid,
@@ -662,7 +660,7 @@ def _render(custody: Custody, wish: Wish, server: str, place: IssuingPlace, give
             cluster_id=wish.cluster_id,
             server=server,
             server_ca=place.server_ca.encode() if place.server_ca else None,
-            certificate=given.certificates.encode(),
+            certificate=given.certificates,
             private_key=given.private_key,
             tls_server_name=place.tls_server_name,
             proxy_url=place.proxy_url,

@@ -300,7 +300,7 @@ def _groups(one: WantedRemoval) -> list[str]:
 
 
 def _certificate(one: WantedRemoval) -> bytes:
-    return format_ders(element.whole for element in elements(one.chain)).encode()
+    return format_ders(element.whole for element in elements(one.chain))
 
 
 def _scan(one: WantedRemoval, place: str, found: Sequence[SeenBinding]) -> _Gathered:

@@ -6,7 +6,6 @@ found and what is wanted, and never repeats content, since a private key may sta
 
 import binascii
 import hashlib
-import ssl
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtensionOID
 
 from kubecustody.core.errors import OperatorError
-from kubecustody.pki.der import DerMalformed, RawFields, name_strings, read_fields
+from kubecustody.pki.der import DerMalformed, RawFields, format_pem, name_strings, read_fields
 
 MAX_FILE_BYTES = 1024 * 1024
 MAX_CERTIFICATES = 100
@@ -129,9 +128,9 @@ def format_certificates(certificates: Iterable[Certificate]) -> str:
     return "".join(one.parsed.public_bytes(serialization.Encoding.PEM).decode("ascii") for one in certificates)
 
 
-def format_ders(ders: Iterable[bytes]) -> str:
-    """These DER certificates as PEM text, one after the other."""
-    return "".join(ssl.DER_cert_to_PEM_cert(der) for der in ders)
+def format_ders(ders: Iterable[bytes]) -> bytes:
+    """These DER certificates as PEM, one after the other."""
+    return b"".join([format_pem(b"CERTIFICATE", der) for der in ders])
 
 
 def load_certificate_der(der: bytes) -> Certificate:

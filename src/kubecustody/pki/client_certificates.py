@@ -6,7 +6,6 @@ serial of 128 random bits, backdated 5 minutes for clocks that run behind.
 """
 
 import os
-from binascii import b2a_base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -39,6 +38,7 @@ from kubecustody.pki.der import (
     elements,
     encode,
     encode_unsigned,
+    format_pem,
     only_element,
 )
 from kubecustody.pki.issuing import PemPair, leaf_usage, moment, serial_number
@@ -212,7 +212,7 @@ def issue_client_certificate(
         f"{serial:x}",
         not_before,
         not_after,
-        None if private_key is None else _format_pem(private_key),
+        None if private_key is None else format_pem(b"PRIVATE KEY", private_key),
     )
 
 
@@ -240,13 +240,6 @@ def _encode_time(at: int) -> bytes:
 def format_private_key(key: PrivateKey) -> bytes:
     """A private key as PEM (PKCS#8), in the clear."""
     return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, _IN_THE_CLEAR)
-
-
-def _format_pem(private_key: bytes) -> bytes:
-    """A private key (DER) as PEM: lines of 64 characters (RFC 7468 2)."""
-    text = b2a_base64(private_key, newline=False)
-    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
-    return b"\n".join([b"-----BEGIN PRIVATE KEY-----", *lines, b"-----END PRIVATE KEY-----\n"])
 
 
 def _format_public_key(key: PublicKey) -> bytes:

@@ -5,6 +5,7 @@ warns about long ones and about serial numbers of 0. So these fields are read fr
 else about a certificate comes from `cryptography`.
 """
 
+from binascii import b2a_base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,6 +98,13 @@ def encode(tag: int, *parts: bytes) -> bytes:
 def encode_unsigned(number: int) -> bytes:
     """An INTEGER that is not negative."""
     return encode(INTEGER, number.to_bytes(number.bit_length() // 8 + 1))
+
+
+def format_pem(label: bytes, der: bytes) -> bytes:
+    """PEM: lines of 64 characters (RFC 7468 2)."""
+    text = b2a_base64(der, newline=False)
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return b"\n".join([b"-----BEGIN " + label + b"-----", *lines, b"-----END " + label + b"-----\n"])
 
 
 def only_element(data: bytes, tag: int) -> Element:

@@ -89,6 +89,7 @@ _LIST_CHAINS = statement("list_chains_of_cluster")
 _SET_VERDICT = statement("set_verdict")
 _SET_HOLDER = statement("set_holder")
 _SET_HOLDING = statement("set_holding")
+_ADD_TO_HOLDING = statement("add_to_holding")
 _DROP_HOLDING = statement("drop_holding")
 _COUNT_LIVE = statement("count_live_in_cluster")
 _LIST_IN_CLUSTER = statement("list_credentials_in_cluster")
@@ -202,6 +203,17 @@ async def update_holding(
     else:
         await tx.execute(_SET_HOLDING, account_id, uid, cluster_seq, *holding)
     return holding
+
+
+async def add_to_holding(tx: Transaction, account_id: str, new: NewCredential, issued_at: int) -> None:
+    """As `update_holding`, after this credential was recorded, judged by the cluster's trust epoch. What was there
+    before is read only where it is newer or was judged otherwise: people ask for many, one after the other.
+    """
+    facts = Credential(0, issued_at, new.not_before, new.not_after, new.vouched_until, new.trust_epoch)
+    holding = holding_of((facts,), new.trust_epoch)
+    assert holding is not None
+    if not await tx.execute(_ADD_TO_HOLDING, account_id, new.uid, new.cluster_seq, *holding, issued_at):
+        await update_holding(tx, account_id, new.uid, new.cluster_seq, new.trust_epoch)
 
 
 async def count_live_in_cluster(tx: Transaction, account_id: str, cluster_seq: int, now: int) -> int:

@@ -64,6 +64,24 @@ ON CONFLICT (account_id, uid, cluster_seq) DO UPDATE SET
     unvouched_open = excluded.unvouched_open, newest_removed_at = excluded.newest_removed_at,
     newest_not_after = excluded.newest_not_after, trust_epoch = excluded.trust_epoch;
 
+-- name: add_to_holding(account_id, uid, cluster_seq, vouched_until, unvouched_until, unvouched_open, newest_removed_at, newest_not_after, trust_epoch, issued_at)
+-- What one more credential adds. Where another one is newer, or the rest was judged by another trust epoch, nothing.
+INSERT INTO holdings (account_id, uid, cluster_seq, vouched_until, unvouched_until, unvouched_open,
+    newest_removed_at, newest_not_after, trust_epoch)
+VALUES (:account_id, :uid, :cluster_seq, :vouched_until, :unvouched_until, :unvouched_open,
+    :newest_removed_at, :newest_not_after, :trust_epoch)
+ON CONFLICT (account_id, uid, cluster_seq) DO UPDATE SET
+    vouched_until = CASE WHEN excluded.vouched_until IS NULL OR holdings.vouched_until > excluded.vouched_until
+        THEN holdings.vouched_until ELSE excluded.vouched_until END,
+    unvouched_until = CASE WHEN excluded.unvouched_until IS NULL OR holdings.unvouched_until > excluded.unvouched_until
+        THEN holdings.unvouched_until ELSE excluded.unvouched_until END,
+    unvouched_open = holdings.unvouched_open + excluded.unvouched_open,
+    newest_removed_at = excluded.newest_removed_at, newest_not_after = excluded.newest_not_after
+WHERE holdings.trust_epoch = excluded.trust_epoch AND NOT EXISTS (
+    SELECT 1 FROM credentials AS c WHERE c.account_id = :account_id AND c.uid = :uid AND c.cluster_seq = :cluster_seq
+        AND c.issued_at > :issued_at
+);
+
 -- name: drop_holding(account_id, uid, cluster_seq)
 DELETE FROM holdings WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq;
 
