@@ -1,6 +1,6 @@
 // The provider's Go SDK.
 
-import { addressOf, given, isTyped, layOut, pascal, quoted, variableOf } from "./writing.js";
+import { addressOf, given, givesAnswer, isTyped, layOut, pascal, quoted, variableOf } from "./writing.js";
 
 const MODULE = "github.com/alibabacloud-go/cs-20151215/v5", VERSION = "v5.7.2";
 
@@ -119,7 +119,7 @@ function rawCall(sample) {
 }
 
 function printed({ operation }, typed) {
-  if (!operation.output) return typed ? "\tfmt.Println(tea.Int32Value(answer.StatusCode))" : '\tfmt.Println(answer["statusCode"])';
+  if (!givesAnswer(operation, typed)) return typed ? "\tfmt.Println(tea.Int32Value(answer.StatusCode))" : '\tfmt.Println(answer["statusCode"])';
   return `\ttext, err := json.MarshalIndent(${typed ? "answer.Body" : 'answer["body"]'}, "", "  ")
 	if err != nil {
 		log.Fatal(err)
@@ -131,7 +131,7 @@ function write(sample) {
   const { operation } = sample;
   const typed = isTyped(sample, LACKS);
   const imports = [
-    ...(operation.output ? ['"encoding/json"'] : []),
+    ...(givesAnswer(operation, typed) ? ['"encoding/json"'] : []),
     '"fmt"',
     '"log"',
     '"os"',

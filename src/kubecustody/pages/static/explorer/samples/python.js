@@ -1,6 +1,6 @@
 // The provider's Python SDK, blocking and asynchronous.
 
-import { addressOf, given, isTyped, layOut, quoted, sdkSnake, pascal, variableOf } from "./writing.js";
+import { addressOf, given, givesAnswer, isTyped, layOut, quoted, sdkSnake, pascal, variableOf } from "./writing.js";
 
 const PACKAGE = "alibabacloud-cs20151215", VERSION = "7.2.3";
 const WIDTH = 88;
@@ -93,7 +93,7 @@ function rawArguments(sample, margin) {
 }
 
 function printed({ operation }, typed) {
-  if (!operation.output) return typed ? "print(answer.status_code)" : 'print(answer["statusCode"])';
+  if (!givesAnswer(operation, typed)) return typed ? "print(answer.status_code)" : 'print(answer["statusCode"])';
   let body = 'answer["body"]';
   if (typed) {
     body = "answer.body.to_map()";
@@ -111,7 +111,7 @@ function write(sample, isAsync) {
   const hasModels = typed && operation.input.some((member) => member.location !== "path" && !member.ours);
   const imports = [
     ...(isAsync ? ["import asyncio"] : []),
-    ...(operation.output ? ["import json"] : []),
+    ...(givesAnswer(operation, typed) ? ["import json"] : []),
     "import os",
     "",
     ...(hasModels ? ["from alibabacloud_cs20151215 import models"] : []),

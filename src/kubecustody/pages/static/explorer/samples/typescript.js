@@ -1,6 +1,6 @@
 // The provider's Node SDK, from TypeScript.
 
-import { addressOf, camel, given, isTyped, layOut, lowerFirst, pascal, quoted, variableOf } from "./writing.js";
+import { addressOf, camel, given, givesAnswer, isTyped, layOut, lowerFirst, pascal, quoted, variableOf } from "./writing.js";
 
 const VERSIONS = { cs: "7.2.0", core: "1.0.8" };
 
@@ -85,7 +85,7 @@ function rawCall(sample) {
 }
 
 function printed({ operation }, typed) {
-  if (!operation.output) return "console.log(answer.statusCode);";
+  if (!givesAnswer(operation, typed)) return "console.log(answer.statusCode);";
   let body = "answer.body";
   if (typed && operation.returns_list) body = "answer.body?.map((item) => item.toMap())";
   else if (typed && !operation.answers_array) body = "answer.body?.toMap()";

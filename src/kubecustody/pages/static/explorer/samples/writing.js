@@ -17,6 +17,12 @@ export function isTyped({ operation, values }, lacks = {}) {
   return operation.input.every((member) => values[member.wire] === undefined || !(member.ours || missing?.includes(member.wire)));
 }
 
+// Answers that the SDKs' own methods pass over; what our server adds to them comes by the raw call.
+const PASSED_OVER = new Set(["CleanClusterUserPermissions"]);
+
+/** Whether a call gives an answer beside its status. */
+export const givesAnswer = (operation, typed) => operation.output !== null && !(typed && PASSED_OVER.has(operation.name));
+
 /** ListUserKubeConfigStates as the provider's Python SDK writes it. */
 export const sdkSnake = (name) => name.replace(/([a-z])(?=[A-Z])/g, "$1_").toLowerCase();
 
