@@ -147,7 +147,7 @@ def test_cleaning_asks_the_removal_in_the_same_change_and_says_where_it_cannot(l
     assert "(1 credentials) is asked" in done.out
     assert "Nothing can be asked in clusters of this state: c" in done.err
     sql = "SELECT kind, recorded_at_ms FROM events WHERE kind IN ('principal_deleted', 'removal_requested')"
-    rows = ask(leaver.settings.store_file, sql)
+    rows = ask(leaver.settings.store_file, sql + " ORDER BY event_no")
     assert [kind for kind, _ in rows] == ["removal_requested", "principal_deleted"]
     assert len({at for _, at in rows}) == 1
 

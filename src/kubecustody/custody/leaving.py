@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from kubecustody.core.errors import ClusterStateForbids
+from kubecustody.core.errors import ClusterStateForbids, OperatorError
 from kubecustody.core.states import CertState, is_live, state_of_credential
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.cleaning import clean, drop_grants_in
@@ -56,25 +56,43 @@ async def look_at_departure(custody: Custody, account_id: str, who: str, now: fl
     """What a user or role, who is not deleted, may still get in with. Raises OperatorError."""
 
     async def work(tx: Transaction) -> Departure:
-        uid = (await get_alive(tx, account_id, who)).uid
-        held = [
-            Held(
-                cluster.cluster_id,
-                cluster.name,
-                state_of_credential(one.facts, cluster.trust_epoch, now),
-                one.facts.not_after,
-                one.common_name,
-                one.fingerprint.hex() if one.fingerprint else "",
-                one.facts.removal_requested_at is not None,
-            )
-            for cluster in await _clusters_of(tx, account_id, uid, int(now))
-            for one in await list_unended(tx, account_id, uid, cluster.seq, int(now), _SHOWN_IN_ONE_CLUSTER)
-            if is_live(one.facts, now)
-        ]
-        roles = sorted({grant.role_name for grant in await list_grants_of(tx, account_id, uid)})
-        return Departure(uid, held, roles)
+        return await _look(tx, account_id, (await get_alive(tx, account_id, who)).uid, now)
 
     return await custody.store.read(work)
+
+
+async def delete_powerless(custody: Custody, account_id: str, author: Author, now: float, who: str) -> str:
+    """Delete somebody who may get in nowhere; the uid. Raises OperatorError where they may."""
+
+    async def work(unit: Change) -> str:
+        principal = await get_alive(unit.tx, account_id, who)
+        if (await _look(unit.tx, account_id, principal.uid, unit.now)).may_get_in:
+            raise OperatorError(
+                f"{who} may still get into clusters and is not deleted: say --clean to have all of that removed, or "
+                "--keep-access to leave it as it is."
+            )
+        return await delete_within(unit, principal)
+
+    return await change(custody.store, account_id, author, now, work)
+
+
+async def _look(tx: Transaction, account_id: str, uid: str, now: float) -> Departure:
+    held = [
+        Held(
+            cluster.cluster_id,
+            cluster.name,
+            state_of_credential(one.facts, cluster.trust_epoch, now),
+            one.facts.not_after,
+            one.common_name,
+            one.fingerprint.hex() if one.fingerprint else "",
+            one.facts.removal_requested_at is not None,
+        )
+        for cluster in await _clusters_of(tx, account_id, uid, int(now))
+        for one in await list_unended(tx, account_id, uid, cluster.seq, int(now), _SHOWN_IN_ONE_CLUSTER)
+        if is_live(one.facts, now)
+    ]
+    roles = sorted({grant.role_name for grant in await list_grants_of(tx, account_id, uid)})
+    return Departure(uid, held, roles)
 
 
 async def delete_and_clean(custody: Custody, account_id: str, author: Author, now: float, who: str) -> Deleted:

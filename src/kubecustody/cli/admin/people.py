@@ -66,13 +66,15 @@ def _principal_commands(group: click.Group, kind: PrincipalKind) -> None:
         machine: Machine, name: str, display_name: str, email: str | None, uid: str | None, profile_file: Path | None
     ) -> None:
         """Add one; prints the uid."""
-        person = Person(0, name, display_name, email or "", uid or "")
-        if profile_file is None:
-            said = person._asdict()
-            del said["line"]
-            say(machine.change(principals.add_principal, kind=kind, **said))
-        else:
+        if profile_file is not None:
+            person = Person(0, name, display_name, email or "", uid or "")
             say(_add_with_profile(machine, kind, person, ProfileFile(profile_file)))
+            return
+        say(
+            machine.change(
+                principals.add_principal, kind=kind, name=name, display_name=display_name, email=email, uid=uid
+            )
+        )
 
     @group.command("disable")
     @click.argument("who")
@@ -136,17 +138,14 @@ def _delete(machine: Machine, who: str, *, clean: bool, keep_access: bool, reaso
         _note_held(departure.held)
     if departure.roles:
         note(f"It is permitted: {', '.join(departure.roles)}.")
-    if departure.may_get_in and not (clean or keep_access):
-        raise OperatorError(
-            f"{who} is not deleted: say --clean to have all of that removed, or --keep-access to leave it as it is."
-        )
     if clean:
         done = machine.change(leaving.delete_and_clean, who, reason=reason)
         what = f"The removal of what it held ({done.asked} credentials) is asked"
         if done.closed:
             note(f"Nothing can be asked in clusters of this state: {', '.join(done.closed)}.")
     else:
-        machine.change(principals.delete_principal, who, reason=reason)
+        use_case = principals.delete_principal if keep_access else leaving.delete_powerless
+        machine.change(use_case, who, reason=reason)
         what = "What it holds on clusters lives on" if departure.held else "What it held on clusters is listed still"
     say(f"{departure.uid} is deleted. {what}: see ListUserKubeConfigStates Uid={departure.uid}.")
 
