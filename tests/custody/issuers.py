@@ -10,9 +10,9 @@ from custody.books import ask, tell
 from custody.fleets import ANNA, BERT, NOW, Fleet
 from kubecustody.catalogue.kubeconfigs import (
     CleanInput,
-    ClusterInput,
     ExpireInput,
     KubeconfigOutput,
+    RevokeInput,
     SubaccountKubeconfigInput,
     UserKubeconfigInput,
 )
@@ -71,7 +71,7 @@ class Issuer:
         self.call("UpdateK8sClusterUserConfigExpire", request, self.fleet.account_id, "account", now)
 
     def revoke(self, uid: str = ANNA, now: float = NOW) -> None:
-        self.call("RevokeK8sClusterKubeConfig", ClusterInput(self.cluster_id), uid, now=now)
+        self.call("RevokeK8sClusterKubeConfig", RevokeInput(self.cluster_id), uid, now=now)
 
     def clean(self, uid: str = ANNA, by: str = BERT, *, force: bool = True, now: float = NOW) -> None:
         self.call("CleanClusterUserPermissions", CleanInput(self.cluster_id, uid, force), by, now=now)
