@@ -362,6 +362,7 @@ def test_resources_are_compared_part_by_part(home: Home) -> None:
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "DescribeCredential": {"Credential": "0"},
+    "DescribeUser": {"Who": "none"},
     "DescribeRequestError": {"RequestId": "none"},
     "DescribeTaskInfo": {"task_id": "none"},
     "CheckServiceRole": {"body": {"roles": []}},

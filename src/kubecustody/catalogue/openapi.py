@@ -1,6 +1,8 @@
 """The catalogue as an OpenAPI 3.1 document. What OpenAPI cannot say (an empty Uid segment) stands in a description."""
 
 import json
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from kubecustody.catalogue.describing import EFFECTS, common_errors, own_errors
@@ -8,6 +10,8 @@ from kubecustody.catalogue.errors import ErrorDefinition
 from kubecustody.catalogue.model import API_VERSION, Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
+
+_SchemaOf = Callable[[MemberInfo, dict[str, Any]], dict[str, Any]]
 
 _SIGNATURE = (
     "ACS3-HMAC-SHA256, the provider's signature: `Authorization: ACS3-HMAC-SHA256 Credential=ID,SignedHeaders=NAMES,"
@@ -100,9 +104,10 @@ def _parameter(member: MemberInfo) -> dict[str, Any]:
         "in": about.location.value,
         "required": about.location is Location.PATH or member.required,
         "description": about.doc + (" An empty segment stands for none." if about.may_be_empty else ""),
-        "schema": _schema(member, {}),
+        "schema": _given(member, {}),
     }
     if member.kind is Kind.ARRAY:
+        described["schema"] |= {"items": {"type": "string", "pattern": r"^[^,\s]+$"}, "minItems": 1}
         described |= {"style": "form", "explode": False}
     return described
 
@@ -115,7 +120,7 @@ def _body(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any] | Non
     if whole is not None:
         schema = _schema(whole, schemas)
     else:
-        schemas[f"{operation.name}Request"] = _object(members, schemas, operation.input.__doc__)
+        schemas[f"{operation.name}Request"] = _object(members, schemas, operation.input.__doc__, _given)
         schema = {"$ref": f"#/components/schemas/{operation.name}Request"}
     required = whole is not None or any(member.required for member in members)
     return {"required": required, "content": {"application/json": {"schema": schema}}}
@@ -153,12 +158,25 @@ def _failures(operation: Operation) -> dict[str, Any]:
     }
 
 
-def _object(members: Any, schemas: dict[str, Any], doc: str | None) -> dict[str, Any]:
+def _given(member: MemberInfo, schemas: dict[str, Any]) -> dict[str, Any]:
+    """The schema of what is given, not answered. A parameter is never null: it is left out."""
+    if member.about.location is not Location.BODY:
+        member = replace(member, nullable=False)
+    schema = _schema(member, schemas)
+    if member.is_uid:
+        schema["pattern"] = "^[0-9]{1,32}$"
+    return schema
+
+
+def _object(
+    members: Any, schemas: dict[str, Any], doc: str | None, schema_of: _SchemaOf | None = None
+) -> dict[str, Any]:
     described = {
         "type": "object",
         "description": (doc or "").strip(),
         "properties": {
-            member.wire_name: _schema(member, schemas) | {"description": member.about.doc} for member in members
+            member.wire_name: (schema_of or _schema)(member, schemas) | {"description": member.about.doc}
+            for member in members
         },
     }
     required = [member.wire_name for member in members if member.required]

@@ -78,6 +78,11 @@ class MemberInfo:
     nullable: bool
     about: Member
 
+    @property
+    def is_uid(self) -> bool:
+        """Whether it is the ID of a user or role: 1 to 32 digits."""
+        return self.wire_name.lower() in ("uid", "user")
+
 
 @cache
 def members_of(shape: type[Shape]) -> tuple[MemberInfo, ...]:

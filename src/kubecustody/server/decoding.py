@@ -108,7 +108,7 @@ def _reader(member: MemberInfo) -> Callable[[str], Any]:
         return lambda text: _integer(member, text)
     if member.kind is Kind.BOOLEAN:
         return _boolean
-    if member.wire_name.lower() in ("uid", "user"):
+    if member.is_uid:
         return _uid_or_empty if member.about.may_be_empty else _uid
     if member.about.most is not None:
         return lambda text: _short(text, member.about.most or 0)
@@ -116,7 +116,11 @@ def _reader(member: MemberInfo) -> Callable[[str], Any]:
 
 
 def _from_body(member: MemberInfo, value: Any) -> Any:
-    """A member of the body, in its JSON type. Integers may come as text too, since some clients quote long ones."""
+    """A member of the body, in its JSON type. Integers may come as text too, since some clients quote long ones;
+    null is what a member is that may be left out.
+    """
+    if value is None and member.nullable:
+        return None
     if member.kind is Kind.INTEGER and isinstance(value, int) and not isinstance(value, bool):
         return _integer(member, str(value))
     if member.kind is Kind.BOOLEAN and isinstance(value, bool):
