@@ -12,11 +12,10 @@ The observer looks around at the start and after each change; what a test wants 
 import base64
 import contextlib
 import json
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 from aiohttp import web
@@ -26,22 +25,17 @@ from control_plane.identities import Identity
 from control_plane.proxy import Cluster, Proxy
 from custody.books import ask as rows_of
 from custody.books import check_counts, check_events, plain, rebuilt_holdings, stored_holdings
-from installations import AUTHOR, Installation, RunningServer, make_installation, serving
+from installations import Installation, RunningServer, make_installation, serving
 from kubecustody.catalogue.permissions import GrantedPermission
 from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.client import Client, Endpoint
 from kubecustody.cluster.client import MARKER_NAME
 from kubecustody.core.names import PrincipalKind
-from kubecustody.custody.changes import Change, change
-from kubecustody.custody.installation import Custody
-from kubecustody.custody.issuing import request_removal
 from kubecustody.custody.policies import set_attachment
 from kubecustody.custody.principals import NewAccessKey, add_access_key, add_principal
 from kubecustody.custody.signers import import_signer
 from kubecustody.pki.certificates import load_certificates
 from kubecustody.pki.issuing import PemPair
-from kubecustody.store.clusters import find_cluster
-from kubecustody.store.credentials import update_holding
 
 RBAC = "/apis/rbac.authorization.k8s.io/v1"
 BINDINGS = f"{RBAC}/clusterrolebindings"
@@ -59,7 +53,6 @@ ONLY_WHEN_ASKED = {"observe_every_seconds": "0"}
 
 NEWEST_STEPS = "SELECT credential_no, kind FROM removals GROUP BY credential_no HAVING removal_no = MAX(removal_no)"
 
-T = TypeVar("T")
 Object = dict[str, Any]
 
 
@@ -164,26 +157,9 @@ class Keeper:
     def clean(self, uid: str, name: str = "prod") -> None:
         self.client.clean_cluster_user_permissions(self.clusters[name], uid, force=True)
 
-    def ask_removal(self, uid: str, credential: Identity, name: str = "prod") -> None:
-        """Ask the removal of one of the credentials that a person holds."""
-
-        async def work(unit: Change) -> None:
-            cluster = await find_cluster(unit.tx, unit.account_id, self.clusters[name])
-            assert cluster is not None
-            fingerprint = bytes.fromhex(credential.fingerprint)
-            await request_removal(unit, cluster, uid, self.number_of(credential), fingerprint)
-            await update_holding(unit.tx, unit.account_id, uid, cluster.seq, cluster.trust_epoch)
-
-        self.in_change(work)
-
-    def in_change(self, work: Callable[[Change], Awaitable[T]]) -> T:
-        """What `work` returns, in a change of the account."""
-
-        async def whole(custody: Custody) -> T:
-            return await change(custody.store, self.installation.account_id, AUTHOR, time.time(), work)
-
-        result: T = self.installation.run(whole)
-        return result
+    def revoke(self, credential: Identity, name: str = "prod") -> str:
+        """What is to be expected of one credential whose removal is asked for now."""
+        return self.client.revoke_credential(self.clusters[name], credential.fingerprint, "test").prospect
 
     # --- what the store says
 

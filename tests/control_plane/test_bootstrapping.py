@@ -135,7 +135,7 @@ def test_by_the_account_that_bootstrap_makes_people_come_and_go(own: Keeper, adm
     assert statuses(plane, credential) == [200, 200]
     short = own.get(uid, minutes=60)
     own.look()
-    own.ask_removal(uid, short)
+    own.revoke(short)
     assert own.look() == {}
     assert (own.removed_by(short), own.removed_by(credential)) == ("proved", None)
     own.clean(uid)

@@ -237,7 +237,7 @@ def test_of_two_credentials_of_one_person_one_is_removed(keeper: Keeper) -> None
     anna, lasting = admitted(keeper)
     short = keeper.get(anna, minutes=60)
     eventually(lambda: statuses(keeper.plane, short, lasting) == [200] * 4)
-    keeper.ask_removal(anna, short)
+    assert keeper.revoke(short) == "proof"
     keeper.look()
     eventually(lambda: statuses(keeper.plane, short, lasting) == [403, 403, 200, 200])
     keeper.look()

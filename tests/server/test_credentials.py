@@ -309,6 +309,15 @@ def test_a_second_call_changes_nothing(home: Home) -> None:
     assert second == {**first, "changed": False} and contents(home.path) == before
 
 
+def test_that_somebody_else_may_have_the_key_is_recorded_of_what_was_ended_before_too(home: Home) -> None:
+    row = one_of(home, person(home, 0))
+    first = kill(home, row).json
+    rehearsed = kill(home, row, ("Compromised", "true"), ("DryRun", "true")).json
+    assert look(home, row)["events"][0]["kind"] == "removal_requested"
+    assert kill(home, row, ("Compromised", "true")).json == rehearsed == {**first, "changed": False}
+    assert look(home, row)["events"][0]["kind"] == "credential_compromised"
+
+
 def test_a_rehearsal_tells_the_same_and_changes_nothing(home: Home) -> None:
     row = one_of(home, person(home, 0))
     before = contents(home.path)

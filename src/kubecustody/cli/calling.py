@@ -20,10 +20,10 @@ from kubecustody.core.errors import OperatorError
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["json", "table"]),
+    type=click.Choice(["json", "table", "csv", "ndjson"]),
     default="json",
     show_default=True,
-    help="Form of the answer; a table shows the answer's list.",
+    help="Form of the answer; all but json show the answer's list alone.",
 )
 def call_command(
     operation: str,
@@ -55,18 +55,18 @@ def call_command(
             told = reply.body if isinstance(reply.body, dict) else {}
             note(f"{told.get('Code')} ({reply.status}): {told.get('Message')}")
         sys.exit(1)
-    if output == "table":
-        _print_lists(reply.body)
-    else:
+    if output == "json":
         print(to_json(reply.body))
+    else:
+        _print_lists(reply.body, output)
 
 
-def _print_lists(body: Any) -> None:
+def _print_lists(body: Any, output: str) -> None:
     for value in body.values() if isinstance(body, dict) else [body]:
         if isinstance(value, list) and value and all(isinstance(row, dict) for row in value):
             names = [name for name in value[0] if not isinstance(value[0][name], list)]
             # Names first, ids last; what is empty in every row says nothing.
             names.sort(key=lambda name: (not name.endswith("_name"), name.endswith("_id")))
-            print_rows(value, [name for name in names if any(row[name] not in (None, "") for row in value)], "table")
+            print_rows(value, [name for name in names if any(row[name] not in (None, "") for row in value)], output)
         elif isinstance(value, dict):
             note("  ".join(f"{name}: {item}" for name, item in value.items()))

@@ -166,6 +166,7 @@ def _events(one: DescribeCredentialOutput) -> list[dict[str, Any]]:
 @click.option("--reason", required=True, help="Why: it is kept with the event.")
 @click.option("--cluster", metavar="CLUSTER", help="Only in this cluster (id or name).")
 @click.option("--all", "every", is_flag=True, help="Every credential that is meant, where it is more than one.")
+@click.option("--compromised", is_flag=True, help="Somebody else may have its key: it can never be restored.")
 @click.option("--dry-run", is_flag=True, help="Only show what would happen.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
@@ -176,6 +177,7 @@ def kill_command(
     reason: str,
     cluster: str | None,
     every: bool,
+    compromised: bool,
     dry_run: bool,
     yes: bool,
     output: str,
@@ -200,19 +202,32 @@ def kill_command(
             _tell_unknown(unknown)
             sys.exit(FAIL)
         if len(rows) > 1 and not every:
-            print_rows([_row(one) for one in rows], _COLUMNS, "table")
+            _look_at(rows)
             raise OperatorError("Several credentials are meant; say which by --cluster or its fingerprint, or --all.")
-        rehearsed = [_revoke(client, one, reason, dry_run=True) for one in rows]
-        if dry_run or not yes:
-            _tell_revoked(rows, rehearsed, output if dry_run else "table")
+
+        def revoke(*, dry: bool) -> list[RevokeCredentialOutput]:
+            return [
+                client.revoke_credential(one.cluster_id, one.fingerprint, reason, dry_run=dry, compromised=compromised)
+                for one in rows
+            ]
+
         if dry_run:
+            _tell_revoked(rows, revoke(dry=True), output)
             return
+        if not yes:
+            _look_at(rows)
+            for outlook in dict.fromkeys(answer.outlook for answer in revoke(dry=True)):
+                note(outlook)
         confirm(f"Ask the removal of {_counted(len(rows), 'credential')}?", yes=yes)
-        _tell_revoked(rows, [_revoke(client, one, reason, dry_run=False) for one in rows], output)
+        _tell_revoked(rows, revoke(dry=False), output)
 
 
-def _revoke(client: Client, one: CredentialRow, reason: str, *, dry_run: bool) -> RevokeCredentialOutput:
-    return client.revoke_credential(one.cluster_id, one.fingerprint, reason, dry_run=dry_run)
+def _look_at(rows: list[CredentialRow]) -> None:
+    """What is meant, beside what a program reads."""
+    for one in rows:
+        who = f"{one.holder_name or 'no name'}, {one.uid}" if one.uid else "nobody as far as is known"
+        end = one.cert_expire_time or "no end known"
+        note(f"{one.fingerprint} in {one.cluster_name}: of {who}; {one.cert_state}, until {end}.")
 
 
 def _tell_revoked(rows: list[CredentialRow], answers: list[RevokeCredentialOutput], output: str) -> None:

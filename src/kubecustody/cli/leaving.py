@@ -32,12 +32,13 @@ _POLL_SECONDS = 0.5
 @click.option(
     "--cluster", "clusters", multiple=True, metavar="CLUSTER", help="Only in this one (id or name); repeatable."
 )
+@click.option("--compromised", is_flag=True, help="Somebody else may have the keys: nothing of it can be restored.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be lost and what lives on.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 @remote_options
 def leaver_command(
-    endpoint: Endpoint, user: str, clusters: tuple[str, ...], dry_run: bool, yes: bool, output: str
+    endpoint: Endpoint, user: str, clusters: tuple[str, ...], compromised: bool, dry_run: bool, yes: bool, output: str
 ) -> None:
     """Take away every kubeconfig and permission of USER (uid, name or e-mail address), after a look at what that does.
 
@@ -60,7 +61,7 @@ def leaver_command(
         if dry_run or not (told.credentials or told.permissions):
             sys.exit(1 if told.refused else 0)
         confirm(f"Take all of this away from {user}?", yes=yes)
-        task_id = client.clean_user_permissions(uid, cluster_ids=chosen, force=True).task_id
+        task_id = client.clean_user_permissions(uid, cluster_ids=chosen, force=True, compromised=compromised).task_id
         note(f"Begun as task {task_id}.")
         sys.exit(0 if _wait(client, task_id) else 1)
 

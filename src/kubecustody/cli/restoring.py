@@ -2,6 +2,7 @@
 
 import click
 
+from kubecustody.cli.naming import find_cluster, find_uid
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
 from kubecustody.cli.remote import calling, remote_options
 from kubecustody.client import Endpoint
@@ -15,12 +16,13 @@ def removed_group() -> None:
 
 
 @removed_group.command("list")
-@click.option("--uid", default="", help="Of this user or role; else of everybody.")
+@click.option("--user", metavar="WHO", help="Of this user or role (uid, name or e-mail address); else of everybody.")
 @output_option
 @remote_options
-def list_command(endpoint: Endpoint, uid: str, output: str) -> None:
+def list_command(endpoint: Endpoint, user: str | None, output: str) -> None:
     """List what was removed and could come back, the newest removal first."""
     with calling(endpoint) as client:
+        uid = find_uid(client, user) if user else ""
         rows = [
             {
                 "uid": one.uid,
@@ -42,12 +44,12 @@ def list_command(endpoint: Endpoint, uid: str, output: str) -> None:
 @click.option("--reason", required=True, help="Why: it is kept with the event.")
 @remote_options
 def restore_command(endpoint: Endpoint, cluster: str, credential: str, reason: str) -> None:
-    """Take the removal of CREDENTIAL (fingerprint or serial number) of CLUSTER (id) back.
+    """Take the removal of CREDENTIAL (fingerprint or serial number) of CLUSTER (id or name) back.
 
     Its permissions come back with it. Exit codes: 0 restored, 1 refused, 2 a fault that the text explains.
     """
     with calling(endpoint) as client:
-        done = client.restore_credential(cluster, credential, reason)
+        done = client.restore_credential(find_cluster(client, cluster)[0], credential, reason)
     say(f"Restored: {done.fingerprint} of {done.uid}")
     for permission in done.permissions:
         say(f"  {printable(permission)}")

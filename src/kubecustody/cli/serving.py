@@ -41,7 +41,7 @@ def serve_command(data_dir: Path | None, listen: str | None, workers: str | None
 
 @click.command("settings")
 @data_dir_option
-@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.option("-o", "--output", type=click.Choice(["table", "json", "csv", "ndjson"]), default="table")
 def settings_command(data_dir: Path | None, output: str) -> None:
     """List every setting with its value in force."""
     from kubecustody.cli.output import print_rows

@@ -6,7 +6,7 @@ from kubecustody.catalogue.credentials import PROSPECTS, RevokeCredentialInput, 
 from kubecustody.cluster.access import load_access
 from kubecustody.core.errors import Fault, ParametersRefused, RevokeForbidden
 from kubecustody.core.prospects import foresee
-from kubecustody.core.states import is_live, state_of_credential
+from kubecustody.core.states import CertState, is_live, state_of_credential
 from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
@@ -38,18 +38,21 @@ async def revoke_credential(
     keeping = await find_keeping(unit.tx, unit.account_id, cluster.seq, cleans=False)
     prospect = foresee(one.facts, keeping, unit.now)
     requested_at = one.facts.removal_requested_at
+    state = state_of_credential(one.facts, one.trust_epoch, unit.now)
     changes = is_live(one.facts, unit.now) and requested_at is None
-    if changes and not request.dry_run:
+    # That somebody else may have the key is recorded of what was removed before as well: it could be restored.
+    marks = request.compromised and state is not CertState.EXPIRED
+    if (changes or marks) and not request.dry_run:
         unit.author = replace(unit.author, reason=request.reason.strip())
         await request_removal(
             unit, cluster, one.uid, one.facts.number, details.fingerprint, compromised=request.compromised
         )
-        requested_at = unit.at
+        requested_at = unit.at if requested_at is None else requested_at
     return RevokeCredentialOutput(
         fingerprint=details.fingerprint.hex() if details.fingerprint else "",
         uid=one.uid,
         cluster_id=cluster.cluster_id,
-        cert_state=state_of_credential(one.facts, one.trust_epoch, unit.now),
+        cert_state=state,
         changed=changes,
         removal_requested_at=None if requested_at is None else format_time(requested_at),
         prospect=prospect,
