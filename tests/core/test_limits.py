@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubecustody.core.limits import TokenBuckets
+from kubecustody.core.limits import Slots, TokenBuckets
 
 
 def test_burst_passes_and_then_one_per_interval() -> None:
@@ -129,3 +129,11 @@ def test_what_is_dropped_is_full_or_the_least_recently_used(calls: list[tuple[st
         for dropped in gone:
             full = [other for other, full_at in before.items() if full_at <= now]
             assert dropped in full if full else used[dropped] == min(used[other] for other in before)
+
+
+def test_slots_are_bounded_for_each_and_for_all_and_come_back() -> None:
+    slots = Slots(2, 3)
+    assert [slots.take(kind) for kind in "aaab"] == [True, True, False, True]
+    assert not slots.take("c"), "all together are three"
+    slots.give_back("a")
+    assert [slots.take("c"), slots.take("a")] == [True, False]

@@ -75,6 +75,14 @@ class RegisterClusterInput(Shape):
             ours=True,
         ),
     ] = False
+    replace_fields: Annotated[
+        bool,
+        Member(
+            "With ReplaceAccess: whether its name, and region and addresses that are given, are replaced too.",
+            wire_name="ReplaceFields",
+            ours=True,
+        ),
+    ] = False
     dry_run: Annotated[
         bool, Member("Whether only to look at the cluster, and to record nothing.", wire_name="DryRun", ours=True)
     ] = False
@@ -91,7 +99,10 @@ class ClusterFinding(Shape):
 class ClusterReportOutput(Shape):
     """What was found in a cluster."""
 
-    cluster_id: Annotated[str, Member("The cluster ID; empty where nothing was recorded.", ours=True)]
+    cluster_id: Annotated[
+        str,
+        Member("The cluster ID; empty where nothing was recorded, and with DryRun where none is this one.", ours=True),
+    ]
     ok: Annotated[bool, Member("Whether all is as it must be.", example="true", ours=True)]
     findings: Annotated[list[ClusterFinding], Member("What was looked at, in order.", ours=True)]
 
@@ -112,7 +123,10 @@ REGISTER_CLUSTER = Operation(
     output=ClusterReportOutput,
     errors=(BodyMalformed, ClusterNotUsable),
     ours=True,
-    changes=(Change("2026-11-24", "ReplaceAccess: give a registered cluster another access."),),
+    changes=(
+        Change("2026-11-24", "ReplaceAccess: give a registered cluster another access."),
+        Change("2026-11-24", "ReplaceFields; DryRun says which cluster it is already, and whether the name is taken."),
+    ),
 )
 
 

@@ -55,7 +55,7 @@ class _Wrong(Exception):
 
 def read_expectations(file: Path, now: float) -> list[Expectation]:
     """The expectations of a file; calls without a time are made `now`. Raises OperatorError with every fault."""
-    root = _compose(file, _read_text(file, LARGEST_FILE_BYTES))
+    root = compose(file, _read_text(file, LARGEST_FILE_BYTES))
     if not isinstance(root, yaml.SequenceNode) or not root.value:
         raise OperatorError(f"{file} must be a list of at least one expectation.")
     faults: list[str] = []
@@ -101,7 +101,8 @@ class _Loader(yaml.BaseLoader):
         return node
 
 
-def _compose(file: Path, text: str) -> yaml.Node | None:
+def compose(file: Path, text: str) -> yaml.Node | None:
+    """The nodes of a YAML or JSON text, with their places and without aliases. Raises OperatorError."""
     try:
         json.loads(text)
         text = text.replace("\t", " ")  # in JSON a tab stands between values alone; YAML takes none there

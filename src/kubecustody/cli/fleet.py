@@ -8,7 +8,8 @@ import click
 
 from kubecustody.catalogue.registering import ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
-from kubecustody.cli.cluster_reports import tell_report
+from kubecustody.cli.cluster_reports import list_clusters, tell_report
+from kubecustody.cli.fleet_files import apply_command
 from kubecustody.cli.output import note, output_option, print_rows, printable, say
 from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
 from kubecustody.cli.remote import calling, remote_options
@@ -18,7 +19,6 @@ from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.document import parse_kubeconfig
 
 _LARGEST_KUBECONFIG_BYTES = 200_000
-_PAGE_SIZE = 100
 
 
 @click.group("clusters")
@@ -26,6 +26,7 @@ def clusters_group() -> None:
     """Clusters that the server can reach. (`admin clusters` keeps records of any, on the machine itself.)"""
 
 
+clusters_group.add_command(apply_command)
 clusters_group.add_command(bootstrap_command)
 clusters_group.add_command(profiles_command)
 clusters_group.add_command(remove_command)
@@ -36,23 +37,20 @@ clusters_group.add_command(remove_command)
 @remote_options
 def list_command(endpoint: Endpoint, output: str) -> None:
     """List the clusters."""
-    rows = []
     with calling(endpoint) as client:
-        number = 1
-        while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE, detail=True).clusters:
-            rows += [
-                {
-                    "name": one.name,
-                    "state": one.state,
-                    "version": one.current_version,
-                    "region": one.region_id,
-                    "mode": one.mode,
-                    "access until": one.own_access_expires_at,
-                    "id": one.cluster_id,
-                }
-                for one in page
-            ]
-            number += 1
+        found = list_clusters(client)
+    rows = [
+        {
+            "name": one.name,
+            "state": one.state,
+            "version": one.current_version,
+            "mode": one.mode,
+            "access until": one.own_access_expires_at,
+            "region": one.region_id,
+            "id": one.cluster_id,
+        }
+        for one in found
+    ]
     print_rows(rows, ["name", "state", "version", "mode", "access until", "region", "id"], output, empty="No clusters.")
 
 
@@ -183,11 +181,7 @@ def _tell_plan(plan: ManageClusterOutput) -> None:
 
 def _reached(client: Client) -> list[str]:
     """The clusters that the server can reach."""
-    found, number = [], 1
-    while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE, detail=True).clusters:
-        found += [one.cluster_id for one in page if one.mode != "none"]
-        number += 1
-    return found
+    return [one.cluster_id for one in list_clusters(client) if one.mode != "none" and one.state != "deleted"]
 
 
 def _read(path: Path) -> bytes:

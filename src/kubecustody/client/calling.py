@@ -494,6 +494,7 @@ class Calls:
         private_endpoint: str = "",
         declared_api_servers: int | None = None,
         replace_access: bool = False,
+        replace_fields: bool = False,
         dry_run: bool = False,
     ) -> ClusterReportOutput:
         """Register a cluster that this server can reach."""
@@ -510,6 +511,7 @@ class Calls:
                     private_endpoint=private_endpoint,
                     declared_api_servers=declared_api_servers,
                     replace_access=replace_access,
+                    replace_fields=replace_fields,
                     dry_run=dry_run,
                 ),
             ),
@@ -1010,6 +1012,7 @@ class AsyncCalls:
         private_endpoint: str = "",
         declared_api_servers: int | None = None,
         replace_access: bool = False,
+        replace_fields: bool = False,
         dry_run: bool = False,
     ) -> ClusterReportOutput:
         """Register a cluster that this server can reach."""
@@ -1026,6 +1029,7 @@ class AsyncCalls:
                     private_endpoint=private_endpoint,
                     declared_api_servers=declared_api_servers,
                     replace_access=replace_access,
+                    replace_fields=replace_fields,
                     dry_run=dry_run,
                 ),
             ),

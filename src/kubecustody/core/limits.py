@@ -1,6 +1,6 @@
 """Limits on how often something may happen, per key, in a memory that a flood of keys cannot grow."""
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from heapq import heapify, heappop, heappush, heapreplace
 from math import ceil
 
@@ -74,3 +74,24 @@ class TokenBuckets:
         if len(self._queue) > 2 * self._capacity:  # entries of keys dropped before their moment
             self._queue = [(full_at, key) for key, full_at in self._full_at.items()]
             heapify(self._queue)
+
+
+class Slots:
+    """How many may be at something at once: at most so many of one kind, and of all together."""
+
+    def __init__(self, each: int, total: int) -> None:
+        self._each, self._total = each, total
+        self._taken: Counter[str] = Counter()
+
+    def take(self, kind: str) -> bool:
+        """Whether there was a slot, which then is taken until it is given back."""
+        if self._taken[kind] >= self._each or self._taken.total() >= self._total:
+            return False
+        self._taken[kind] += 1
+        return True
+
+    def give_back(self, kind: str) -> None:
+        """Let somebody else have the slot."""
+        self._taken[kind] -= 1
+        if not self._taken[kind]:
+            del self._taken[kind]

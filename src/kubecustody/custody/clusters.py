@@ -91,7 +91,7 @@ async def record_cluster(
     new_id = check_cluster_id(cluster_id or "c" + custody.random_bytes(16).hex())
     if fields.name is None:
         raise OperatorError("A cluster needs a name.")
-    await _check_name_is_free(unit.tx, unit.account_id, fields.name)
+    await check_name_is_free(unit.tx, unit.account_id, fields.name)
     account = await find_account(unit.tx, unit.account_id)
     if await stored.find_purged_seq(unit.tx, unit.account_id, new_id) is not None:
         raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
@@ -116,7 +116,8 @@ async def record_cluster(
     return seq, new_id
 
 
-async def _check_name_is_free(tx: Transaction, account_id: str, name: str) -> None:
+async def check_name_is_free(tx: Transaction, account_id: str, name: str) -> None:
+    """Raise OperatorError where a cluster that is not deleted has this name."""
     for other in await stored.list_clusters_by_name(tx, account_id, name, _NAMESAKES):
         if other.deleted_at is None:
             raise OperatorError(f"There is a cluster called {name} already ({other.cluster_id}). Give another name.")
@@ -155,43 +156,48 @@ async def set_cluster(
         cluster = await get_cluster(unit.tx, account_id, which)
         if cluster.deleted_at is not None:
             raise OperatorError(f"{which} is deleted; its fields are changed no more.")
-        if fields.name is not None and fields.name != cluster.name:
-            await _check_name_is_free(unit.tx, account_id, fields.name)
-            await stored.set_cluster_name(unit.tx, account_id, cluster.seq, fields.name)
-            unit.record(
-                "cluster_renamed",
-                cluster_seq=cluster.seq,
-                subject=f"cluster/{cluster.cluster_id}",
-                details={"before": cluster.name, "name": fields.name},
-            )
-        if fields.told_state is not None and fields.told_state != cluster.told_state:
-            await stored.set_cluster_told_state(unit.tx, account_id, cluster.seq, fields.told_state)
-            unit.record(
-                "cluster_state_told",
-                cluster_seq=cluster.seq,
-                subject=f"cluster/{cluster.cluster_id}",
-                details={"told_state": fields.told_state},
-            )
-        before = await stored.find_cluster_details(unit.tx, account_id, cluster.seq)
-        if before is not None and (after := _details(before, fields)) != before:
-            await stored.set_cluster_details(unit.tx, account_id, cluster.seq, after)
-            unit.record(
-                "cluster_details_changed",
-                cluster_seq=cluster.seq,
-                subject=f"cluster/{cluster.cluster_id}",
-                details={name: new for name, new in after._asdict().items() if new != getattr(before, name)},
-            )
-        if before is not None and fields.attest_on_clean not in (None, bool(before.attest_on_clean)):
-            await stored.set_attest_on_clean(unit.tx, account_id, cluster.seq, on=bool(fields.attest_on_clean))
-            unit.record(
-                "attest_on_clean_set",
-                cluster_seq=cluster.seq,
-                subject=f"cluster/{cluster.cluster_id}",
-                details={"on": bool(fields.attest_on_clean)},
-            )
+        await set_fields(unit, cluster, fields)
         return None if fields.client_ca is None else await trust_bundle(unit, cluster, fields.client_ca, ahead)
 
     return await change(custody.store, account_id, author, now, work)
+
+
+async def set_fields(unit: Change, cluster: Cluster, fields: ClusterFields) -> None:
+    """Change a cluster's fields but for its trust, as a part of a change. Raises OperatorError: a name is taken."""
+    if fields.name is not None and fields.name != cluster.name:
+        await check_name_is_free(unit.tx, unit.account_id, fields.name)
+        await stored.set_cluster_name(unit.tx, unit.account_id, cluster.seq, fields.name)
+        unit.record(
+            "cluster_renamed",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={"before": cluster.name, "name": fields.name},
+        )
+    if fields.told_state is not None and fields.told_state != cluster.told_state:
+        await stored.set_cluster_told_state(unit.tx, unit.account_id, cluster.seq, fields.told_state)
+        unit.record(
+            "cluster_state_told",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={"told_state": fields.told_state},
+        )
+    before = await stored.find_cluster_details(unit.tx, unit.account_id, cluster.seq)
+    if before is not None and (after := _details(before, fields)) != before:
+        await stored.set_cluster_details(unit.tx, unit.account_id, cluster.seq, after)
+        unit.record(
+            "cluster_details_changed",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={name: new for name, new in after._asdict().items() if new != getattr(before, name)},
+        )
+    if before is not None and fields.attest_on_clean not in (None, bool(before.attest_on_clean)):
+        await stored.set_attest_on_clean(unit.tx, unit.account_id, cluster.seq, on=bool(fields.attest_on_clean))
+        unit.record(
+            "attest_on_clean_set",
+            cluster_seq=cluster.seq,
+            subject=f"cluster/{cluster.cluster_id}",
+            details={"on": bool(fields.attest_on_clean)},
+        )
 
 
 async def prepare_trust(custody: Custody, account_id: str, cluster: Cluster, client_ca: bytes) -> Judgements:

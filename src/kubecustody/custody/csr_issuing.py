@@ -20,6 +20,7 @@ from kubecustody.custody.issuing import Begun, Kubeconfig, Wish, record_signed
 from kubecustody.custody.observing import OBSERVER, open_cluster
 from kubecustody.pki.certificates import Certificate, load_certificates
 from kubecustody.pki.subjects import USERS_GROUP
+from kubecustody.store.accesses import Reach, find_reach
 from kubecustody.store.clusters import find_cluster_by_seq
 from kubecustody.store.pending import PendingIssue, drop_pending, list_pending
 from kubecustody.store.transactions import Transaction
@@ -33,10 +34,17 @@ _LABELS = {"app.kubernetes.io/managed-by": "kubecustody"}
 
 async def finish_issue(act: Act, begun: Begun) -> Kubeconfig:
     """What the cluster signed, as a kubeconfig. Raises ClusterNotUsable where it does not, ClusterStateForbids."""
-    reached = await act.read(lambda tx: open_cluster(act.custody, tx, act.account_id, begun.cluster_seq))
+
+    async def prepare(tx: Transaction) -> tuple[Reached | None, Reach]:
+        reached = await open_cluster(act.custody, tx, act.account_id, begun.cluster_seq)
+        return reached, await find_reach(tx, act.account_id, begun.cluster_seq)
+
+    reached, reach = await act.read(prepare)
     if reached is None:
         raise ClusterStateForbids(begun.wish.cluster_id, "this server has no access to it.")
     try:
+        if await reached.get_kube_system_uid() != reach.kube_system_uid:
+            raise ClusterNotUsable("another cluster answers there; nothing is asked of it.")
         signed = await _have_signed(reached, begun.pending)
     except ClusterError as error:
         raise ClusterNotUsable(f"it did not sign, and is asked again later. {error}") from error

@@ -41,6 +41,7 @@ from kubecustody.custody.installation import Custody
 from kubecustody.custody.observing import OBSERVER, Finding, Look, observe
 from kubecustody.custody.proving import Prover, note_reads
 from kubecustody.custody.renewing import renew_access
+from kubecustody.custody.turns import take_turn
 from kubecustody.custody.wanted import Facts, load_facts
 from kubecustody.store import removing
 from kubecustody.store.transactions import Transaction
@@ -95,15 +96,28 @@ async def look_and_manage(
     if seen.kube_system_uid != facts.reach.kube_system_uid:
         seen.findings.append(Finding("manage", False, "It is not who it was, so nothing is written to it."))
         return seen
+
+    async def work() -> list[Finding]:
+        return await _manage(custody, account_id, cluster_seq, seen, clock, confirmed)
+
+    told = await take_turn(custody, f"pass/{account_id}/{cluster_seq}", clock, work)
+    seen.findings += [Finding("manage", False, "Another worker is at it still.")] if told is None else told
+    return seen
+
+
+async def _manage(
+    custody: Custody, account_id: str, cluster_seq: int, seen: Look, clock: Callable[[], float], confirmed: str
+) -> list[Finding]:
+    """Make a cluster as it is wanted now, in the turn that was waited for; what is not well."""
+    facts = await load_facts(custody, account_id, cluster_seq, int(clock()))
+    if facts is None or facts.reach.mode != MANAGE:
+        return []
     try:
         if not await is_owner(custody, account_id, facts.reached):
-            seen.findings.append(Finding("manage", False, f"{NOT_OURS} Nothing is written to it."))
-            return seen
-        done = await run_pass(custody, account_id, facts, seen, clock, confirmed)
-        seen.findings.extend(done.findings)
+            return [Finding("manage", False, f"{NOT_OURS} Nothing is written to it.")]
+        return [*(await run_pass(custody, account_id, facts, seen, clock, confirmed)).findings]
     except ClusterError as error:
-        seen.findings.append(Finding("manage", False, str(error)))
-    return seen
+        return [Finding("manage", False, str(error))]
 
 
 async def _renew(custody: Custody, account_id: str, facts: Facts, clock: Callable[[], float]) -> list[Finding]:

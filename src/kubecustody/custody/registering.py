@@ -24,7 +24,7 @@ from kubecustody.core.errors import (
 )
 from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Change
-from kubecustody.custody.clusters import ClusterFields, record_cluster
+from kubecustody.custody.clusters import ClusterFields, check_name_is_free, record_cluster, set_fields
 from kubecustody.custody.examining import examine
 from kubecustody.custody.installation import seal_cluster_access
 from kubecustody.custody.managing import (
@@ -57,14 +57,15 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
     if not seen.reachable or seen.kube_system_uid is None:
         raise ClusterNotUsable(_tell(seen.findings))
     seen.findings += await examine(act.custody, reached, "none", act.clock)
+    uid = seen.kube_system_uid
     if request.dry_run:
-        return _report("", seen)
+        return _report(await act.read(lambda tx: _rehearse(tx, act.account_id, request, uid)), seen)
 
     async def work(unit: Change) -> tuple[str, list[Finding]]:
-        twin = await _find_twin(unit, request, seen.kube_system_uid or "")
-        if twin is not None and not request.replace_access:
-            raise ClusterNotUsable(f"It is registered already, as {twin.name} ({twin.cluster_id}).")
+        twin = await _find_twin(unit.tx, unit.account_id, request, uid)
         seq = twin.seq if twin else (await record_cluster(act.custody, unit, fields))[0]
+        if twin is not None and request.replace_fields:
+            await set_fields(unit, twin, _given_fields(request))
         await _record_access(act, unit, seq, access, request.declared_api_servers)
         cluster = await find_cluster_by_seq(unit.tx, unit.account_id, seq)
         if cluster is None:
@@ -79,17 +80,45 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
     return _report(cluster_id, seen)
 
 
-async def _find_twin(unit: Change, request: RegisterClusterInput, kube_system_uid: str) -> Cluster | None:
-    """The cluster of the account that this one is already; with ReplaceAccess also one that was never reached."""
-    found = await accesses.find_by_identity(unit.tx, unit.account_id, kube_system_uid)
+async def _rehearse(tx: Transaction, account_id: str, request: RegisterClusterInput, kube_system_uid: str) -> str:
+    """The id of the cluster that this one is already, "" where it would be recorded. Raises ClusterNotUsable."""
+    twin = await _find_twin(tx, account_id, request, kube_system_uid)
+    if twin is None or (request.replace_fields and twin.name != request.name):
+        try:
+            await check_name_is_free(tx, account_id, request.name)
+        except OperatorError as fault:
+            raise ClusterNotUsable(str(fault)) from fault
+    return twin.cluster_id if twin else ""
+
+
+async def _find_twin(
+    tx: Transaction, account_id: str, request: RegisterClusterInput, kube_system_uid: str
+) -> Cluster | None:
+    """The cluster of the account that this one is already; with ReplaceAccess also one that was never reached.
+
+    Raises ClusterNotUsable where there is one, and its access is not to be replaced.
+    """
+    found = await accesses.find_by_identity(tx, account_id, kube_system_uid)
+    if found is not None and not request.replace_access:
+        raise ClusterNotUsable(f"It is registered already, as {found[1]} ({found[0]}).")
     if found is not None:
-        return await find_cluster(unit.tx, unit.account_id, found[0])
-    namesakes = await list_clusters_by_name(unit.tx, unit.account_id, request.name, 1) if request.replace_access else []
+        return await find_cluster(tx, account_id, found[0])
+    namesakes = await list_clusters_by_name(tx, account_id, request.name, 1) if request.replace_access else []
     for one in namesakes:
-        reach = await accesses.find_reach(unit.tx, unit.account_id, one.seq)
+        reach = await accesses.find_reach(tx, account_id, one.seq)
         if one.deleted_at is None and reach.kube_system_uid is None:
             return one
     return None
+
+
+def _given_fields(request: RegisterClusterInput) -> ClusterFields:
+    """What the request says of a cluster that is there already; what it does not say stays."""
+    return ClusterFields(
+        name=request.name,
+        region_id=request.region_id or None,
+        public_endpoint=request.public_endpoint or None,
+        private_endpoint=request.private_endpoint or None,
+    )
 
 
 def _read_access(request: RegisterClusterInput) -> Access:

@@ -36,14 +36,21 @@ from kubecustody.core.errors import (
     SignatureError,
     Throttled,
 )
-from kubecustody.core.limits import TokenBuckets
+from kubecustody.core.limits import Slots, TokenBuckets
 from kubecustody.core.times import format_time
 from kubecustody.custody.acts import Act, After
 from kubecustody.custody.authentication import Authenticator, Caller, Origin, confirm
 from kubecustody.custody.authorisation import Authoriser, MinutesOf
 from kubecustody.custody.authorisation import judge as judge_anew
 from kubecustody.custody.changes import Author, Change, change
-from kubecustody.custody.handlers import Changed, Result, find_act_handler, find_read_handler, get_change_handler
+from kubecustody.custody.handlers import (
+    ActHandler,
+    Changed,
+    Result,
+    find_act_handler,
+    find_read_handler,
+    get_change_handler,
+)
 from kubecustody.custody.installation import Custody
 from kubecustody.pages.serving import Pages
 from kubecustody.server.access_log import AccessLine, AccessLog
@@ -76,6 +83,9 @@ _LIMITED_ACCOUNTS = 5_000
 _LIMITED_ADDRESSES = 50_000
 _SHOWN_PATH = 500
 _REMEMBERED_PEERS = 1000
+# Each may ask 4 questions at once, of the 64 that the process asks of all clusters.
+_ACTS, _ACTS_OF_ONE_ACCOUNT = 8, 4
+_ACT_RETRY_MS = 1000
 _LARGEST_IDLE_BODY_BYTES = 4096  # of an operation that takes none
 
 _EVERY_CLUSTER = frozenset({0})
@@ -137,6 +147,7 @@ class Application:
         self._plain_peers: set[str] = set()
         self.key_uses = KeyUses(custody.store)
         self.failed_requests = FailedRequests(custody.store, clock)
+        self._acts = Slots(_ACTS_OF_ONE_ACCOUNT, _ACTS)
         self.observer = Observer(custody, clock)
         self.tasks = TaskRunner(custody, clock, lambda account_id: self.observer.hurry(account_id, _EVERY_CLUSTER))
         # Each worker counts for itself, so each has its share.
@@ -304,7 +315,7 @@ class Application:
         act = Act(self._custody, caller, author, self._clock, judge)
         actor = find_act_handler(operation.name)
         if actor is not None:
-            return await actor(act, decoded)
+            return await self._act(actor, act, decoded)
         handler = get_change_handler(operation.name)
 
         stirred: frozenset[int] = frozenset()
@@ -324,6 +335,15 @@ class Application:
         if operation is CLEAN_USER_PERMISSIONS:
             self.tasks.wake()
         return result
+
+    async def _act(self, actor: ActHandler, act: Act, decoded: Shape) -> Result:
+        """What an act answers. Few go on at once, so that slow clusters keep no look of the observer waiting."""
+        if not self._acts.take(act.account_id):
+            raise Throttled("account, for calls that ask clusters", _ACT_RETRY_MS)
+        try:
+            return await actor(act, decoded)
+        finally:
+            self._acts.give_back(act.account_id)
 
     def _new_request_id(self) -> str:
         """A UUID of version 4 in upper case, as the provider writes them."""

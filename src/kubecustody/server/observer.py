@@ -59,8 +59,10 @@ class Observer:
                         await asyncio.wait_for(self._hurry.wait(), left)
                         await self._begin_looks(self._look_at_stirred)
         finally:
-            for look in self._looks.values():
+            looks = [*self._looks.values()]
+            for look in looks:
                 look.cancel()
+            await asyncio.gather(*looks, return_exceptions=True)  # while the store is still there
 
     def hurry(self, account_id: str, seqs: Collection[int]) -> None:
         """Look at these managed clusters of the account at once: something else is wanted there. 0: at all of them."""
@@ -84,7 +86,7 @@ class Observer:
     async def _look_at_stirred(self) -> None:
         """Begin to look at managed clusters in which something else is wanted now.
 
-        Two workers may so be at one cluster: each step names the version that it is about, so only one takes it.
+        Two workers may so look at one cluster; to write to it they take turns (`custody.turns`).
         """
         self._hurry.clear()  # before the reading, so that what is wanted after it is not missed
         stirred, self._stirred = self._stirred, set()

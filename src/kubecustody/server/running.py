@@ -198,6 +198,7 @@ async def _serve(settings: Settings, listener: socket.socket, registry: Any, sto
                 keeper.cancel()
             for task in beside:
                 task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await application.tasks.close()
             await application.key_uses.write()
             await application.failed_requests.write()
