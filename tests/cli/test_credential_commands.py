@@ -21,7 +21,7 @@ import pytest
 from commands import ESCAPES, Done, admin, run_process
 
 from custody.books import ask as rows_of
-from custody.books import contents
+from custody.books import contents, plain
 from installations import PROGRAM, Installation, RunningServer, make_installation, serving
 from kubeconfig.conftest import Kubectl
 from kubecustody.core.names import PrincipalKind
@@ -419,3 +419,31 @@ def test_faults_of_leaver(town: Town) -> None:
     ):
         done = town.run("leaver", *words)
         assert done.code == code and text in done.err, done
+
+
+# --- many
+
+
+def test_a_report_of_many_pages_has_each_credential_once(tmp_path: Path) -> None:
+    installation = make_installation(tmp_path / "many")
+    admin(installation, "clusters", "add", "prod")
+    count, account = 1_203, installation.account_id
+    with plain(installation.settings.store_file) as connection, connection:
+        connection.executemany(
+            "INSERT INTO credentials (account_id, credential_no, uid, cluster_seq, origin, fingerprint, cn, issued_at, "
+            "not_before, trust_epoch, verdict, masters, recorded_at) "
+            "VALUES (?, ?, '', 1, 'imported', ?, 'x', 0, 0, 0, '', 0, 0)",
+            [(account, number, number.to_bytes(32, "big")) for number in range(1, count + 1)],
+        )
+    with serving(installation) as server:
+        key = {"ALIBABA_CLOUD_ACCESS_KEY_ID": installation.key.access_key_id}
+        key |= {"ALIBABA_CLOUD_ACCESS_KEY_SECRET": installation.key.secret, "KUBECUSTODY_ENDPOINT": server.url}
+        for more in ((), ("--state", "Unknown")):
+            done = run_process(["report", "-o", "json", *more], {"PATH": os.environ["PATH"], **key})
+            assert done.code == 0, done.err
+            found = [int(row["fingerprint"], 16) for row in done.json]
+            assert found == list(range(1, count + 1))
+        assert (
+            run_process(["report", "--state", "Removed"], {"PATH": os.environ["PATH"], **key}).out
+            == "No credentials.\n"
+        )

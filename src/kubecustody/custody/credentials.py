@@ -68,6 +68,12 @@ class _Filters(NamedTuple):
     fingerprint: bytes | None
     serial: str | None
 
+    @property
+    def passes_over(self) -> bool:
+        """Whether what a scan finds may not be meant."""
+        more = bool(self.state or self.deleted_holders) or self.expires_before is not None
+        return more or self.fingerprint is not None or self.serial is not None
+
 
 async def list_credentials(
     tx: Transaction, caller: Caller, request: ListCredentialsInput, now: float
@@ -76,7 +82,8 @@ async def list_credentials(
     account_id = caller.account_id
     filters = await _filters(tx, account_id, request)
     after = _parse_token(request.next_token, _token_length(filters))
-    scanned = await _scan(tx, account_id, filters, after)
+    at_most = LOOKED_AT if filters.passes_over else request.max_results + 1
+    scanned = await _scan(tx, account_id, filters, after, at_most)
     fitting: list[Scanned] = []
     last = None
     for one in scanned:
@@ -86,7 +93,7 @@ async def list_credentials(
         if _fits(one, filters, now):
             fitting.append(one)
     answer = ListCredentialsOutput([await _row(tx, account_id, one, now) for one in fitting])
-    if last is not None and (last is not scanned[-1] or len(scanned) == LOOKED_AT):
+    if last is not None and (last is not scanned[-1] or len(scanned) == at_most):
         answer.next_token = ".".join(map(str, _place_of(last, filters)))
     return answer
 
@@ -159,22 +166,24 @@ def _parse_token(text: str, length: int) -> tuple[int, ...] | None:
     return numbers
 
 
-async def _scan(tx: Transaction, account_id: str, filters: _Filters, after: tuple[int, ...] | None) -> list[Scanned]:
+async def _scan(
+    tx: Transaction, account_id: str, filters: _Filters, after: tuple[int, ...] | None, at_most: int
+) -> list[Scanned]:
     if filters.fingerprint is not None:
         begin = after[0] if after else 0
-        return await finding.scan_credentials_by_fingerprint(tx, account_id, filters.fingerprint, begin, LOOKED_AT)
+        return await finding.scan_credentials_by_fingerprint(tx, account_id, filters.fingerprint, begin, at_most)
     if filters.serial is not None:
         begin = after[0] if after else 0
-        return await finding.scan_credentials_by_serial(tx, account_id, filters.serial, begin, LOOKED_AT)
+        return await finding.scan_credentials_by_serial(tx, account_id, filters.serial, begin, at_most)
     if filters.uid:
         seq = filters.cluster_seq
         first, last = (0, _EVERY_SEQ) if seq is None else (seq, seq)
         place = (after[0], after[1], after[2]) if after else (first, -_EVERY_SEQ, 0)
-        return await finding.scan_credentials_of(tx, account_id, filters.uid, last, place, LOOKED_AT)
+        return await finding.scan_credentials_of(tx, account_id, filters.uid, last, place, at_most)
     begin = after[0] if after else 0
     if filters.cluster_seq is not None:
-        return await finding.scan_credentials_in_cluster(tx, account_id, filters.cluster_seq, begin, LOOKED_AT)
-    return await finding.scan_credentials(tx, account_id, begin, LOOKED_AT)
+        return await finding.scan_credentials_in_cluster(tx, account_id, filters.cluster_seq, begin, at_most)
+    return await finding.scan_credentials(tx, account_id, begin, at_most)
 
 
 def _fits(one: Scanned, filters: _Filters, now: float) -> bool:
