@@ -7,9 +7,11 @@ import io
 import json
 import os
 import pty
+import signal
 import subprocess
 import termios
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -419,6 +421,80 @@ def test_faults_of_leaver(town: Town) -> None:
     ):
         done = town.run("leaver", *words)
         assert done.code == code and text in done.err, done
+
+
+# --- what does not end
+
+
+class Endless(BaseHTTPRequestHandler):
+    """Has always another page, and a task that is never done. stuck: each page leads to itself."""
+
+    asked: ClassVar[int] = 0
+    stuck: ClassVar[bool] = False
+
+    def do_GET(self) -> None:
+        type(self).asked += 1
+        if self.path.startswith("/tasks/"):
+            about = {"target": {"id": "1", "type": "user"}, "task_result": [], "events": [], "parameters": {}}
+            about |= {"error": {"code": "", "message": ""}, "created": "", "updated": ""}
+            self.tell({"task_id": "t", "task_type": "clean", "state": "running", **about})
+        else:
+            self.tell({"credentials": [], "next_token": "1" if self.stuck else str(self.asked)})
+
+    def do_DELETE(self) -> None:
+        permission = {"cluster_id": "", "cluster_name": "", "namespace": "", "role_name": "dev"}
+        rehearsal = {"credentials": [], "permissions": [permission], "refused": []}
+        self.tell({"task_id": "t", "request_id": "", "rehearsal": rehearsal})
+
+    def tell(self, answer: dict[str, Any]) -> None:
+        body = json.dumps(answer).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def endless() -> Iterator[dict[str, str]]:
+    """What reaches such a server."""
+    Endless.asked, Endless.stuck = 0, False
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Endless)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield {
+        "PATH": os.environ["PATH"],
+        "ALIBABA_CLOUD_ACCESS_KEY_ID": "id",
+        "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "secret",
+        "KUBECUSTODY_ENDPOINT": f"http://127.0.0.1:{server.server_address[1]}",
+    }
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("words", [("report", "-o", "json"), ("leaver", "2111", "--yes", "-o", "json")])
+def test_an_interrupt_ends_what_goes_on_for_ever(endless: dict[str, str], words: tuple[str, ...]) -> None:
+    with subprocess.Popen(
+        [*PROGRAM, *words], env=endless, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        deadline = time.monotonic() + 60
+        while Endless.asked < 3:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    assert process.returncode == 130 and "Traceback" not in err
+    assert out == "" if words[0] == "report" else json.loads(out)[0]["what"] == "permission"
+
+
+def test_a_server_that_leads_in_a_circle_is_a_fault(endless: dict[str, str]) -> None:
+    Endless.stuck = True
+    done = run_process(["report"], endless)
+    assert (done.code, done.out) == (2, "") and "again and again" in done.err
 
 
 # --- many

@@ -35,6 +35,7 @@ from control_plane.proxy import Fault, Proxy
 from control_plane.waiting import eventually
 from custody.books import ask as rows_of
 from installations import AUTHOR, free_port, serving
+from kubecustody.catalogue.rehearsing import Rehearsal
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.custody.clusters import ClusterFields, add_cluster
 from kubecustody.custody.installation import Custody
@@ -251,6 +252,9 @@ def test_whoever_is_cleaned_is_refused_everywhere_and_removed_with_proof(named: 
     anna, lasting = admitted(keeper)
     short = keeper.get(anna, minutes=60)
     eventually(lambda: statuses(keeper.plane, short, lasting) == [200] * 4)
+    told = keeper.client.clean_cluster_user_permissions(keeper.cluster_id, anna, force=True, dry_run=True).rehearsal
+    assert isinstance(told, Rehearsal) and [one.prospect for one in told.credentials] == ["proof"] * 2
+    assert statuses(keeper.plane, short, lasting) == [200] * 4
     changes = len(keeper.events("bindings_changed"))
     keeper.clean(anna)
     eventually(lambda: keeper.removed_by(lasting) == keeper.removed_by(short) == "proved")

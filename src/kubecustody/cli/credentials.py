@@ -81,6 +81,8 @@ def list_all(client: Client, **filters: Any) -> Iterator[CredentialRow]:
         yield from page.credentials
         if not isinstance(page.next_token, str):
             return
+        if page.next_token == token:
+            raise OperatorError("The server says again and again where to go on; nothing of its answer is told.")
         token = page.next_token
 
 
