@@ -60,6 +60,8 @@ def test_a_file_of_people_that_is_too_large_is_not_read(installation: Installati
     with file.open("wb") as stream:
         stream.truncate(16 * 2**20 + 1)
     assert "larger than 16 MiB" in refused(installation, "admin", "users", "import", file)
+    file.write_text("name\n" + "".join(f"user{number}\n" for number in range(20_001)))
+    assert "20,001 people; 20,000 at once" in refused(installation, "admin", "users", "import", file)
 
 
 # --- profiles

@@ -26,6 +26,8 @@ from kubecustody.core.times import format_time
 from kubecustody.custody import leaving, principals, sessions
 
 _LARGEST_CSV_BYTES = 16 * 2**20
+# All are one transaction, for which every other writer waits: these take a second or two.
+_MOST_PEOPLE = 20_000
 _OUT = click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="New file for the secret (0600).")
 
 
@@ -187,6 +189,8 @@ def import_users_command(machine: Machine, file: Path, dry_run: bool, output: st
     if len(data) > _LARGEST_CSV_BYTES:
         raise OperatorError(f"{file} is larger than {_LARGEST_CSV_BYTES // 2**20} MiB. Import it in parts.")
     people = parse_people(data)
+    if len(people) > _MOST_PEOPLE:
+        raise OperatorError(f"{file} has {len(people):,} people; {_MOST_PEOPLE:,} at once. Import it in parts.")
     if dry_run:
         users = machine.look(principals.check_import, people)
     else:
