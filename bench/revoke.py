@@ -28,6 +28,7 @@ from control_plane.identities import Identity
 from control_plane.keeping import KUBE_SYSTEM, Keeper, keeping, name_of
 from control_plane.proxy import Fault, Proxy
 from kubecustody.core.states import CertState
+from kubecustody.pki.issuing import make_ca
 
 MOST_SECONDS = 10.0
 LONGEST_SECONDS = 60.0
@@ -76,8 +77,11 @@ def measure(directory: Path, plane: ControlPlane, proxy: Proxy, *, clusters: int
 
 
 def bring_others(keeper: Keeper, proxy: Proxy, count: int) -> None:
-    """More managed clusters, of which some hang from then on."""
+    """More managed clusters, of another client CA, of which some hang from then on."""
     places = [proxy.add_cluster() for _ in range(count)]
+    client_ca = make_ca("client CA of the others", int(time.time()), 1).certificate
+    for place in places:
+        place.client_ca = client_ca
     accesses = [proxy.plane.issue(f"keeper-{number}", groups=["system:masters"]) for number in range(count)]
     register_and_manage(keeper.endpoint, proxy.plane, places, accesses)
     for place in places[::EACH_THAT_HANGS]:

@@ -152,10 +152,10 @@ class Keeper:
         """Let these be all that the person is permitted."""
         kind = "namespace" if namespace else "cluster"
         wanted = [GrantedPermission(self.clusters[name], role, kind, namespace, custom) for role in roles]
-        self.client.grant_permissions(uid, wanted)
+        self.client.grant_permissions(uid, wanted, allow_last_admin=True)
 
     def clean(self, uid: str, name: str = "prod") -> None:
-        self.client.clean_cluster_user_permissions(self.clusters[name], uid, force=True)
+        self.client.clean_cluster_user_permissions(self.clusters[name], uid, force=True, allow_last_admin=True)
 
     def revoke(self, credential: Identity, name: str = "prod") -> str:
         """What is to be expected of one credential whose removal is asked for now."""

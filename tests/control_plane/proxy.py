@@ -40,6 +40,7 @@ from kubecustody.pki.issuing import PemPair, make_ca
 from kubecustody.pki.tls import make_server_certificate
 
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
+TOLD_CLIENT_CA = f"{KUBE_SYSTEM}/configmaps/extension-apiserver-authentication"
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 REASONS = {
     401: "Unauthorized",
@@ -148,6 +149,7 @@ class Cluster:
     uid: str
     passes_tls_through: bool = False
     port: int = 0
+    client_ca: bytes | None = None  # what it says that it takes; None: what the plane says
     requests: list[Seen] = field(default_factory=list)
     _fault: Fault | None = None
     _listener: asyncio.Server | None = None
@@ -222,6 +224,8 @@ class Cluster:
     async def _forward(
         self, request: web.BaseRequest, holder: Certificate | None, *, cut: bool = False
     ) -> web.StreamResponse:
+        if self.client_ca is not None and (request.method, request.path) == ("GET", TOLD_CLIENT_CA):
+            return web.json_response({"metadata": {}, "data": {"client-ca-file": self.client_ca.decode()}})
         is_kube_system = request.path == KUBE_SYSTEM
         headers = _headers_for(request, holder)
         if is_kube_system:

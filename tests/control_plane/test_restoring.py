@@ -90,7 +90,9 @@ def test_one_of_two_credentials_is_restored_and_the_permissions_that_stayed_are_
 
 def test_what_was_removed_as_compromised_stays_removed(keeper: Keeper) -> None:
     anna, credential = admitted(keeper)
-    keeper.client.clean_cluster_user_permissions(keeper.cluster_id, anna, force=True, compromised=True)
+    keeper.client.clean_cluster_user_permissions(
+        keeper.cluster_id, anna, force=True, compromised=True, allow_last_admin=True
+    )
     eventually(lambda: keeper.removed_by(credential) == "proved")
     assert "removed as compromised" in refused(keeper, credential).message
     (row,) = keeper.client.list_restorable_credentials(uid=anna).credentials

@@ -172,6 +172,14 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "Have the account itself, or somebody who holds as much, make the call.",
     ),
     ErrorDefinition(
+        "ErrorLastAdmin",
+        409,
+        "Nobody would be permitted admin of the cluster {cluster_id} any more, and nothing was changed. Grant it to "
+        "somebody else first, or say AllowLastAdmin=true.",
+        "It takes the last admin of a managed cluster away.",
+        "Grant admin of the cluster to somebody else first. Where it is meant so, say AllowLastAdmin=true.",
+    ),
+    ErrorDefinition(
         "ForbiddenQueryClusterNamespace",
         403,
         "The caller is permitted nothing in the cluster {cluster_id}, so its namespaces are not told.",

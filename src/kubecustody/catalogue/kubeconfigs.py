@@ -5,7 +5,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 
 from typing import Annotated
 
-from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED
+from kubecustody.catalogue.members import ALLOW_LAST_ADMIN, CLUSTER_ID, COMPROMISED
 from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.rehearsing import DRY_RUN, REHEARSAL, Rehearsal
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
@@ -17,6 +17,7 @@ from kubecustody.core.errors import (
     CleanForbidden,
     ClusterNotFound,
     ClusterStateForbids,
+    LastAdmin,
     TooManyCredentials,
     UserNotFound,
 )
@@ -112,6 +113,7 @@ class CleanInput(Shape):
     force: Annotated[bool, _FORCE] = False
     dry_run: Annotated[bool, DRY_RUN] = False
     compromised: Annotated[bool, COMPROMISED] = False
+    allow_last_admin: Annotated[bool, ALLOW_LAST_ADMIN] = False
 
 
 class CleanOutput(Shape):
@@ -185,6 +187,7 @@ class IssueCredentialOutput(Shape):
 
 _REHEARSED = Change("2026-11-24", "DryRun, and rehearsal in its answer.")
 _COMPROMISED = Change("2026-11-24", "Compromised.")
+_LAST_ADMIN = Change("2026-11-24", "AllowLastAdmin.")
 _MINUTES = ("cs:KubeConfigDurationMinutes",)
 _DISCLOSES = frozenset({Effect.ISSUES, Effect.DISCLOSES_KEY})
 _ISSUING_ERRORS = (ClusterNotFound, ClusterStateForbids, TooManyCredentials)
@@ -292,8 +295,8 @@ CLEAN_CLUSTER_USER_PERMISSIONS = Operation(
     effects=frozenset({Effect.REMOVES}),
     input=CleanInput,
     output=CleanOutput,
-    errors=(ClusterNotFound, ClusterStateForbids, UserNotFound, AuditNotReadable, CleanForbidden),
-    changes=(_REHEARSED, _COMPROMISED),
+    errors=(ClusterNotFound, ClusterStateForbids, UserNotFound, AuditNotReadable, CleanForbidden, LastAdmin),
+    changes=(_REHEARSED, _COMPROMISED, _LAST_ADMIN),
 )
 
 ISSUE_CREDENTIAL = Operation(

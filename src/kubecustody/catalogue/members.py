@@ -8,6 +8,13 @@ CLUSTER_ID = Member(
     wire_name="ClusterId",
     location=Location.PATH,
 )
+ALLOW_LAST_ADMIN = Member(
+    "Whether a managed cluster may lose the last person who is permitted admin of it.",
+    example="true",
+    wire_name="AllowLastAdmin",
+    location=Location.QUERY,
+    ours=True,
+)
 COMPROMISED = Member(
     "Whether somebody else may have the private key: what is removed so is never restored.",
     example="true",

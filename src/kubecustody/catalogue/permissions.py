@@ -5,14 +5,15 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 
 from typing import Annotated
 
-from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import ALL_RESOURCES, ONE_CLUSTER, AccessLevel, Effect, Operation
+from kubecustody.catalogue.members import ALLOW_LAST_ADMIN, CLUSTER_ID
+from kubecustody.catalogue.model import ALL_RESOURCES, ONE_CLUSTER, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import (
     BodyMalformed,
     ClusterNotFound,
     ClusterStateForbids,
     GrantForbidden,
+    LastAdmin,
     NamespaceQueryForbidden,
     UserNotFound,
 )
@@ -93,6 +94,7 @@ class GrantPermissionsInput(Shape):
             whole=True,
         ),
     ]
+    allow_last_admin: Annotated[bool, ALLOW_LAST_ADMIN] = False
 
 
 class UpdateUserPermissionsInput(Shape):
@@ -114,12 +116,18 @@ class UpdateUserPermissionsInput(Shape):
             "What becomes of the permissions that there are.", example="patch", location=Location.QUERY, values=MODES
         ),
     ] = "apply"
+    allow_last_admin: Annotated[bool, ALLOW_LAST_ADMIN] = False
 
 
-_GRANTING_ERRORS = (BodyMalformed, UserNotFound, ClusterNotFound, ClusterStateForbids, GrantForbidden)
+_GRANTING_ERRORS = (BodyMalformed, UserNotFound, ClusterNotFound, ClusterStateForbids, GrantForbidden, LastAdmin)
+_GRANTING_CHANGES = (
+    Change("2026-11-24", "AllowLastAdmin."),
+    Change("2026-11-24", "Who grants must hold it in the cluster itself, rule by rule, where that is reached."),
+)
 _WHO_GRANTS = (
     "Who is not the account itself grants no more than they hold in that cluster, and nothing to the account or to "
-    "themselves."
+    "themselves. Where this server reaches the cluster, that is judged there, rule by rule, over all bindings of the "
+    "caller's kubeconfigs; elsewhere, and for all clusters, by what is recorded."
 )
 
 GRANT_PERMISSIONS = Operation(
@@ -136,6 +144,7 @@ GRANT_PERMISSIONS = Operation(
     input=GrantPermissionsInput,
     output=None,
     errors=_GRANTING_ERRORS,
+    changes=_GRANTING_CHANGES,
 )
 
 UPDATE_USER_PERMISSIONS = Operation(
@@ -151,6 +160,7 @@ UPDATE_USER_PERMISSIONS = Operation(
     input=UpdateUserPermissionsInput,
     output=None,
     errors=_GRANTING_ERRORS,
+    changes=_GRANTING_CHANGES,
 )
 
 

@@ -6,7 +6,7 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 from typing import Annotated
 
 from kubecustody.catalogue.clusters import PageInfo
-from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED
+from kubecustody.catalogue.members import ALLOW_LAST_ADMIN, CLUSTER_ID, COMPROMISED
 from kubecustody.catalogue.model import (
     ALL_RESOURCES,
     LARGEST_INTEGER,
@@ -18,7 +18,14 @@ from kubecustody.catalogue.model import (
 )
 from kubecustody.catalogue.rehearsing import DRY_RUN, REHEARSAL, Rehearsal
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
-from kubecustody.core.errors import AuditNotReadable, CleanForbidden, ClusterNotFound, TaskNotFound, UserNotFound
+from kubecustody.core.errors import (
+    AuditNotReadable,
+    CleanForbidden,
+    ClusterNotFound,
+    LastAdmin,
+    TaskNotFound,
+    UserNotFound,
+)
 
 CLEAN_TASK = "clean-user-permissions"
 MOST_CLUSTERS = 1000
@@ -70,6 +77,7 @@ class CleanUserPermissionsInput(Shape):
     ] = False
     dry_run: Annotated[bool, DRY_RUN] = False
     compromised: Annotated[bool, COMPROMISED] = False
+    allow_last_admin: Annotated[bool, ALLOW_LAST_ADMIN] = False
 
 
 class CleanUserPermissionsOutput(Shape):
@@ -100,9 +108,13 @@ CLEAN_USER_PERMISSIONS = Operation(
     effects=frozenset({Effect.REMOVES}),
     input=CleanUserPermissionsInput,
     output=CleanUserPermissionsOutput,
-    errors=(ClusterNotFound, UserNotFound, AuditNotReadable, CleanForbidden),
+    errors=(ClusterNotFound, UserNotFound, AuditNotReadable, CleanForbidden, LastAdmin),
     associated=("cs:CleanClusterUserPermissions",),
-    changes=(Change("2026-11-24", "DryRun, and rehearsal in its answer."), Change("2026-11-24", "Compromised.")),
+    changes=(
+        Change("2026-11-24", "DryRun, and rehearsal in its answer."),
+        Change("2026-11-24", "Compromised."),
+        Change("2026-11-24", "AllowLastAdmin."),
+    ),
 )
 
 

@@ -224,9 +224,11 @@ class Story:
 
     def _remove_and_renew(self) -> None:
         self._step(5, "alice leaves, and is removed. bob's kubeconfig got lost: he has it replaced.")
-        self._command("call CleanClusterUserPermissions ClusterId=<cluster> Uid=<alice> Force=true")
+        self._command("call CleanClusterUserPermissions ... Uid=<alice> Force=true AllowLastAdmin=true")
         asked = time.monotonic()
-        self._owner.clean_cluster_user_permissions(self.cluster_id, self.uid_of("alice"), force=True)
+        self._owner.clean_cluster_user_permissions(
+            self.cluster_id, self.uid_of("alice"), force=True, allow_last_admin=True
+        )
         alice = self._until(lambda row: row.cert_state == CertState.REMOVED, lambda: self._row("alice"))
         self._proved("alice", asked)
         old = self.kubeconfigs["bob"]

@@ -198,14 +198,28 @@ class Calls:
         )
 
     def clean_cluster_user_permissions(
-        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False, compromised: bool = False
+        self,
+        cluster_id: str,
+        uid: str,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        compromised: bool = False,
+        allow_last_admin: bool = False,
     ) -> CleanOutput:
         """Remove a user's kubeconfig and permissions in a cluster."""
         return cast(
             "CleanOutput",
             self._call(
                 "CleanClusterUserPermissions",
-                CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run, compromised=compromised),
+                CleanInput(
+                    cluster_id=cluster_id,
+                    uid=uid,
+                    force=force,
+                    dry_run=dry_run,
+                    compromised=compromised,
+                    allow_last_admin=allow_last_admin,
+                ),
             ),
         )
 
@@ -308,13 +322,18 @@ class Calls:
         """Query who has an ID, a name or an e-mail address."""
         return cast("DescribeUserOutput", self._call("DescribeUser", DescribeUserInput(who=who)))
 
-    def grant_permissions(self, uid: str, body: list[GrantedPermission]) -> None:
+    def grant_permissions(self, uid: str, body: list[GrantedPermission], *, allow_last_admin: bool = False) -> None:
         """Replace all permissions of a RAM user or role."""
-        self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body))
+        self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body, allow_last_admin=allow_last_admin))
 
-    def update_user_permissions(self, uid: str, body: list[ChangedPermission], *, mode: str = "apply") -> None:
+    def update_user_permissions(
+        self, uid: str, body: list[ChangedPermission], *, mode: str = "apply", allow_last_admin: bool = False
+    ) -> None:
         """Replace, add or take away permissions of a RAM user or role."""
-        self._call("UpdateUserPermissions", UpdateUserPermissionsInput(uid=uid, body=body, mode=mode))
+        self._call(
+            "UpdateUserPermissions",
+            UpdateUserPermissionsInput(uid=uid, body=body, mode=mode, allow_last_admin=allow_last_admin),
+        )
 
     def describe_user_permission(self, uid: str) -> list[UserPermission]:
         """Query the permissions of a RAM user or role."""
@@ -335,6 +354,7 @@ class Calls:
         force: bool = False,
         dry_run: bool = False,
         compromised: bool = False,
+        allow_last_admin: bool = False,
     ) -> CleanUserPermissionsOutput:
         """Remove a user's kubeconfigs and permissions in several clusters."""
         return cast(
@@ -342,7 +362,12 @@ class Calls:
             self._call(
                 "CleanUserPermissions",
                 CleanUserPermissionsInput(
-                    uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run, compromised=compromised
+                    uid=uid,
+                    cluster_ids=cluster_ids,
+                    force=force,
+                    dry_run=dry_run,
+                    compromised=compromised,
+                    allow_last_admin=allow_last_admin,
                 ),
             ),
         )
@@ -708,14 +733,28 @@ class AsyncCalls:
         )
 
     async def clean_cluster_user_permissions(
-        self, cluster_id: str, uid: str, *, force: bool = False, dry_run: bool = False, compromised: bool = False
+        self,
+        cluster_id: str,
+        uid: str,
+        *,
+        force: bool = False,
+        dry_run: bool = False,
+        compromised: bool = False,
+        allow_last_admin: bool = False,
     ) -> CleanOutput:
         """Remove a user's kubeconfig and permissions in a cluster."""
         return cast(
             "CleanOutput",
             await self._call(
                 "CleanClusterUserPermissions",
-                CleanInput(cluster_id=cluster_id, uid=uid, force=force, dry_run=dry_run, compromised=compromised),
+                CleanInput(
+                    cluster_id=cluster_id,
+                    uid=uid,
+                    force=force,
+                    dry_run=dry_run,
+                    compromised=compromised,
+                    allow_last_admin=allow_last_admin,
+                ),
             ),
         )
 
@@ -820,13 +859,22 @@ class AsyncCalls:
         """Query who has an ID, a name or an e-mail address."""
         return cast("DescribeUserOutput", await self._call("DescribeUser", DescribeUserInput(who=who)))
 
-    async def grant_permissions(self, uid: str, body: list[GrantedPermission]) -> None:
+    async def grant_permissions(
+        self, uid: str, body: list[GrantedPermission], *, allow_last_admin: bool = False
+    ) -> None:
         """Replace all permissions of a RAM user or role."""
-        await self._call("GrantPermissions", GrantPermissionsInput(uid=uid, body=body))
+        await self._call(
+            "GrantPermissions", GrantPermissionsInput(uid=uid, body=body, allow_last_admin=allow_last_admin)
+        )
 
-    async def update_user_permissions(self, uid: str, body: list[ChangedPermission], *, mode: str = "apply") -> None:
+    async def update_user_permissions(
+        self, uid: str, body: list[ChangedPermission], *, mode: str = "apply", allow_last_admin: bool = False
+    ) -> None:
         """Replace, add or take away permissions of a RAM user or role."""
-        await self._call("UpdateUserPermissions", UpdateUserPermissionsInput(uid=uid, body=body, mode=mode))
+        await self._call(
+            "UpdateUserPermissions",
+            UpdateUserPermissionsInput(uid=uid, body=body, mode=mode, allow_last_admin=allow_last_admin),
+        )
 
     async def describe_user_permission(self, uid: str) -> list[UserPermission]:
         """Query the permissions of a RAM user or role."""
@@ -851,6 +899,7 @@ class AsyncCalls:
         force: bool = False,
         dry_run: bool = False,
         compromised: bool = False,
+        allow_last_admin: bool = False,
     ) -> CleanUserPermissionsOutput:
         """Remove a user's kubeconfigs and permissions in several clusters."""
         return cast(
@@ -858,7 +907,12 @@ class AsyncCalls:
             await self._call(
                 "CleanUserPermissions",
                 CleanUserPermissionsInput(
-                    uid=uid, cluster_ids=cluster_ids, force=force, dry_run=dry_run, compromised=compromised
+                    uid=uid,
+                    cluster_ids=cluster_ids,
+                    force=force,
+                    dry_run=dry_run,
+                    compromised=compromised,
+                    allow_last_admin=allow_last_admin,
                 ),
             ),
         )

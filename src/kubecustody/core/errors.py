@@ -15,6 +15,7 @@
     │   ├── CleanForbidden           ForbiddenCleanUserPermissions
     │   ├── RestoreForbidden         ForbiddenRestoreCredential
     │   ├── GrantForbidden           ForbiddenGrantPermissions
+    │   ├── LastAdmin                ErrorLastAdmin
     │   ├── NamespaceQueryForbidden  ForbiddenQueryClusterNamespace
     │   ├── TaskNotFound             ErrorTaskNotFound
     │   ├── RequestNotKept           ErrorRequestNotFound
@@ -204,6 +205,14 @@ class RestoreForbidden(RequestError):
 
     code: ClassVar[str] = "ForbiddenRestoreCredential"
     reason: str
+
+
+@dataclass(eq=False)
+class LastAdmin(RequestError):
+    """Nobody would be admin of a managed cluster any more."""
+
+    code: ClassVar[str] = "ErrorLastAdmin"
+    cluster_id: str
 
 
 @dataclass(eq=False)

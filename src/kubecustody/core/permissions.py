@@ -171,13 +171,28 @@ def _includes(held: Permission, wanted: Permission) -> bool:
     return not held.is_custom and held.role == ADMIN and not wanted.is_custom
 
 
-def check_may_grant(held: Collection[Permission], added: Iterable[Permission]) -> None:
-    """Raise GrantForbidden where somebody who is not the account, and holds these, may not grant one of those."""
+def check_may_grant(
+    held: Collection[Permission], added: Iterable[Permission], proved: Collection[Permission] = ()
+) -> None:
+    """Raise GrantForbidden where somebody who is not the account, and holds these, may not grant one of those.
+
+    proved: of which the cluster itself showed that the grantor holds them.
+    """
     for one in sorted(added):
-        if one.is_custom and one.role == CLUSTER_ADMIN:
-            raise GrantForbidden(f"only the account itself grants {one}.")
-        if not covers(held, one):
+        check_is_granted(one)
+        if one not in proved and not covers(held, one):
             raise GrantForbidden(f"nobody grants more than they hold, and the caller does not hold {one}.")
+
+
+def check_is_granted(one: Permission) -> None:
+    """Raise GrantForbidden for what nobody but the account itself grants."""
+    if one.is_custom and one.role == CLUSTER_ADMIN:
+        raise GrantForbidden(f"only the account itself grants {one}.")
+
+
+def makes_admin(one: Permission) -> bool:
+    """Whether who is permitted this is an administrator of a whole cluster."""
+    return not one.namespace and (one.role, one.is_custom) in ((ADMIN, False), (CLUSTER_ADMIN, True))
 
 
 def is_admin_of(held: Iterable[Permission], cluster_id: str) -> bool:

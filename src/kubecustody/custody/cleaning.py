@@ -5,6 +5,8 @@ the lists changes only with evidence. Where the cluster is set to `attest_on_cle
 operator has said beforehand that a clean is followed by their own removal, and it is marked as attested.
 """
 
+from collections.abc import Collection
+
 from kubecustody.catalogue.kubeconfigs import CleanInput, CleanOutput
 from kubecustody.core.errors import AuditNotReadable, CleanForbidden, ClusterStateForbids, UserNotFound
 from kubecustody.core.names import PrincipalKind
@@ -13,6 +15,7 @@ from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.issuing import get_cluster, request_removal
+from kubecustody.custody.permissions import check_admins_stay, permission_of
 from kubecustody.custody.rehearsing import rehearse
 from kubecustody.custody.removals import attest_one
 from kubecustody.store.clusters import find_cluster_details, find_observation
@@ -32,15 +35,28 @@ _WHY_ATTESTED = "cleaned, and attest_on_clean is set for the cluster: its operat
 async def clean_cluster_user_permissions(_: Custody, unit: Change, caller: Caller, request: CleanInput) -> CleanOutput:
     """Ask the removal of everything that a person holds in a cluster, or tell what would happen.
 
-    Raises UserNotFound, CleanForbidden, ClusterNotFound, ClusterStateForbids, AuditNotReadable.
+    Raises UserNotFound, CleanForbidden, ClusterNotFound, LastAdmin, ClusterStateForbids, AuditNotReadable.
     """
     await check_may_be_cleaned(unit.tx, unit.account_id, caller, request.uid)
     cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
+    if not request.allow_last_admin:
+        await check_admin_stays(unit.tx, unit.account_id, request.uid, {cluster.seq})
     if request.dry_run:
         check_cleanable(cluster, force=request.force)
         return CleanOutput(await rehearse(unit.tx, unit.account_id, cluster, request.uid, unit.now, cleans=True))
     await clean(unit, cluster, request.uid, force=request.force, compromised=request.compromised)
     return CleanOutput()
+
+
+async def check_admin_stays(tx: Transaction, account_id: str, uid: str, cluster_seqs: Collection[int]) -> None:
+    """Raise LastAdmin where a managed cluster would lose its last admin with what the person is permitted in these.
+
+    It is asked when a clean is taken, and never when it is carried out.
+    """
+    granted = await list_grants_of(tx, account_id, uid)
+    dropped = [grant for grant in granted if grant.cluster_seq in cluster_seqs]
+    left = [permission_of(grant) for grant in granted if grant.cluster_seq not in cluster_seqs]
+    await check_admins_stay(tx, account_id, uid, dropped, left)
 
 
 def check_cleanable(cluster: Cluster, *, force: bool) -> None:

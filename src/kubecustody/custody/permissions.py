@@ -3,7 +3,8 @@
 What is recorded here is what is wanted; a reconciler makes the clusters' bindings so (`core.bindings`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 
 from kubecustody.catalogue.permissions import (
     ChangedPermission,
@@ -18,6 +19,7 @@ from kubecustody.core.errors import (
     ClusterNotFound,
     ClusterStateForbids,
     GrantForbidden,
+    LastAdmin,
     NamespaceQueryForbidden,
     UserNotFound,
 )
@@ -28,17 +30,27 @@ from kubecustody.core.permissions import (
     Permission,
     check_may_grant,
     is_admin_of,
+    makes_admin,
     namespaces_of,
     permissions_after,
     read_permissions,
 )
 from kubecustody.core.states import ClusterState
+from kubecustody.custody.acts import Act, After
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
 from kubecustody.custody.installation import Custody
+from kubecustody.store.accesses import find_access, list_reached
 from kubecustody.store.clusters import find_cluster
 from kubecustody.store.fleet import Cluster
-from kubecustody.store.grants import EVERY_CLUSTER_SEQ, StoredGrant, add_grants, drop_grants, list_grants_of
+from kubecustody.store.grants import (
+    EVERY_CLUSTER_SEQ,
+    StoredGrant,
+    add_grants,
+    count_other_admins,
+    drop_grants,
+    list_grants_of,
+)
 from kubecustody.store.principals import Principal, find_principal
 from kubecustody.store.transactions import Transaction
 
@@ -49,44 +61,112 @@ _NOT_TOLD = (
 )
 
 
-async def grant_permissions(_: Custody, unit: Change, caller: Caller, request: GrantPermissionsInput) -> None:
+async def grant_permissions(_: Custody, unit: Change, caller: Caller, request: GrantPermissionsInput) -> After | None:
     """Replace all that a person is permitted. Raises as update_user_permissions."""
-    await _change_permissions(unit, caller, request.uid, request.body, Mode.APPLY)
+    asked = _Asked(request.uid, request.body, Mode.APPLY, request.allow_last_admin)
+    return await _change_permissions(unit, caller, asked)
 
 
 async def update_user_permissions(
     _: Custody, unit: Change, caller: Caller, request: UpdateUserPermissionsInput
-) -> None:
+) -> After | None:
     """Replace, add to or reduce what a person is permitted.
 
     Raises UserNotFound, also for who is deleted, GrantForbidden, ParametersRefused, ClusterNotFound,
-    ClusterStateForbids.
+    ClusterStateForbids, LastAdmin.
     """
-    await _change_permissions(unit, caller, request.uid, request.body, request.mode)
+    asked = _Asked(request.uid, request.body, request.mode, request.allow_last_admin)
+    return await _change_permissions(unit, caller, asked)
+
+
+class _Asked(NamedTuple):
+    uid: str
+    items: Sequence[GrantedPermission | ChangedPermission]
+    mode: str
+    allow_last_admin: bool
 
 
 async def _change_permissions(
-    unit: Change, caller: Caller, uid: str, items: Sequence[GrantedPermission | ChangedPermission], mode_told: str
-) -> None:
+    unit: Change, caller: Caller, asked: _Asked, proved: frozenset[Permission] | None = None
+) -> After | None:
     """1. The person, and whether the caller may at all. 2. What is asked. 3. Where. 4. Whether the caller holds what
-    they add. 5. The change, where there is one.
+    they add: where the cluster can be asked, it is, and all of this is done again with what it proved. 5. Whether a
+    managed cluster would lose its last admin. 6. The change, where there is one.
     """
-    await _check_person(unit.tx, caller, uid)  # 1
-    mode, named = read_permissions([_asked(item) for item in items], mode_told)  # 2
-    clusters = await _find_clusters(unit.tx, unit.account_id, named)  # 3
-    stored = {permission_of(one): one for one in await list_grants_of(unit.tx, unit.account_id, uid)}
+    tx, account_id, uid = unit.tx, unit.account_id, asked.uid
+    await _check_person(tx, caller, uid)  # 1
+    mode, named = read_permissions([_asked(item) for item in asked.items], asked.mode)  # 2
+    clusters = await _find_clusters(tx, account_id, named)  # 3
+    stored = {permission_of(one): one for one in await list_grants_of(tx, account_id, uid)}
     after = permissions_after(stored.keys(), mode, named)
     added, dropped = after - stored.keys(), stored.keys() - after
     _check_states(clusters[one.cluster_id] for one in sorted(added) if one.cluster_id)
     if caller.kind != PrincipalKind.ACCOUNT:  # 4
-        check_may_grant(await held_by(unit.tx, caller), added)
-    if not added and not dropped:  # 5
-        return
-    await drop_grants(unit.tx, unit.account_id, uid, [stored[one] for one in sorted(dropped)], unit.at)
+        in_question = await find_askable(tx, account_id, added)
+        if proved is None and in_question:
+            return After(lambda act: _prove_and_change(act, asked, in_question))
+        await check_holding(tx, caller, added, proved or frozenset(), in_question)
+    if not asked.allow_last_admin:  # 5
+        await check_admins_stay(tx, account_id, uid, [stored[one] for one in sorted(dropped)], after)
+    if not added and not dropped:  # 6
+        return None
+    await drop_grants(tx, account_id, uid, [stored[one] for one in sorted(dropped)], unit.at)
     rows = [_stored(one, clusters[one.cluster_id].seq if one.cluster_id else EVERY_CLUSTER_SEQ) for one in added]
-    await add_grants(unit.tx, unit.account_id, uid, sorted(rows), unit.at)
+    await add_grants(tx, account_id, uid, sorted(rows), unit.at)
     details = {"before": _told(stored), "after": _told(after)}
     unit.record("permissions_changed", uid=uid, details=details)
+    return None
+
+
+async def _prove_and_change(act: Act, asked: _Asked, in_question: frozenset[Permission]) -> None:
+    from kubecustody.custody.granting import prove_holding  # only where a cluster is asked
+
+    proved = await prove_holding(act, in_question)
+    await act.change(lambda unit: _change_permissions(unit, act.caller, asked, proved))
+
+
+async def find_askable(tx: Transaction, account_id: str, permissions: Iterable[Permission]) -> frozenset[Permission]:
+    """Those of the permissions that are for one cluster which this server reaches."""
+    found = set()
+    for one in permissions:
+        cluster = await find_cluster(tx, account_id, one.cluster_id) if one.cluster_id else None
+        if cluster is not None and await find_access(tx, account_id, cluster.seq) is not None:
+            found.add(one)
+    return frozenset(found)
+
+
+async def check_holding(
+    tx: Transaction,
+    caller: Caller,
+    added: Iterable[Permission],
+    proved: frozenset[Permission],
+    in_question: frozenset[Permission],
+) -> None:
+    """Raise GrantForbidden unless the caller holds what they add: as proved, elsewhere as recorded."""
+    for one in sorted(in_question - proved):
+        raise GrantForbidden(f"what the user is permitted changed while {one.cluster_id} was asked. Try again.")
+    check_may_grant(await held_by(tx, caller), added, proved)
+
+
+async def check_admins_stay(
+    tx: Transaction, account_id: str, uid: str, dropped: Iterable[StoredGrant], left: Collection[Permission]
+) -> None:
+    """Raise LastAdmin where a managed cluster would lose the last person who is permitted admin of it.
+
+    dropped: what is taken from this person; left: what they keep.
+    """
+    lost = {one.cluster_seq for one in dropped if makes_admin(permission_of(one))}
+    kept = {one.cluster_id for one in left if makes_admin(one)}
+    if not lost or "" in kept:
+        return
+    for cluster in await list_reached(tx, account_id):
+        is_lost = cluster.mode == "manage" and lost & {EVERY_CLUSTER_SEQ, cluster.seq}
+        if (
+            is_lost
+            and cluster.cluster_id not in kept
+            and not await count_other_admins(tx, account_id, cluster.seq, uid)
+        ):
+            raise LastAdmin(cluster.cluster_id)
 
 
 async def _check_person(tx: Transaction, caller: Caller, uid: str) -> None:

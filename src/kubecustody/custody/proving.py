@@ -163,7 +163,8 @@ class Prover:
     async def prove(self, one: WantedRemoval) -> bool:
         """Gather evidence about one credential and record what follows; whether its removal was proved just now."""
         twins = await self._twins(one)
-        scans = [_scan(one, "", self._found), *[await self._scan_twin(one, twin) for twin in twins if twin.reached]]
+        asked = [self._scan_twin(one, twin) for twin in twins if twin.reached]
+        scans = [_scan(one, "", self._found), *await asyncio.gather(*asked)]
         if one.removed_by == RemovedBy.PROVED and not any(scan.outcome == ALLOWED for scan in scans):
             return False  # it stays proved; to ask anew of everybody who ever left would delay whoever leaves now
         read = await self._custody.store.read(lambda tx: _find_noted_read(tx, self._account_id, one.credential_no))
@@ -198,7 +199,8 @@ class Prover:
         self, one: WantedRemoval, scans: Sequence[_Gathered], twins: Sequence[_Twin], read: ReadRequest | None
     ) -> list[_Gathered]:
         gathered = [*scans, *_tell_unmanaged(twins)]
-        gathered += [await _review(twin.reached, one, twin.cluster_id, read) for twin in twins if twin.reached]
+        reviews = [self._review_twin(one, twin, read) for twin in twins if twin.reached]
+        gathered += await asyncio.gather(*reviews)
         asked = await self._ask(one, read)
         for _ in range(_AGAIN if self._written and scans[0].outcome == REFUSED else 0):
             if all(each.outcome != ALLOWED for each in asked):
@@ -274,6 +276,14 @@ class Prover:
         if isinstance(found, str):
             return _Gathered(BINDING_SCAN, twin.cluster_id, UNPROVEN, found)
         return _scan(one, twin.cluster_id, found)
+
+    async def _review_twin(self, one: WantedRemoval, twin: _Twin, read: ReadRequest | None) -> _Gathered:
+        """An access review there; one that did not answer just now is not waited for again."""
+        assert twin.reached is not None
+        silent = self._elsewhere.get(twin.cluster_id)
+        if isinstance(silent, str):
+            return _Gathered(ACCESS_REVIEW, twin.cluster_id, UNPROVEN, silent)
+        return await _review(twin.reached, one, twin.cluster_id, read)
 
 
 async def _find_noted_read(tx: Transaction, account_id: str, credential_no: int) -> ReadRequest | None:

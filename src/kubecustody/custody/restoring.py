@@ -14,16 +14,17 @@ from kubecustody.catalogue.restoring import (
 from kubecustody.core.bindings import UNPROVEN
 from kubecustody.core.errors import ClusterStateForbids, Fault, ParametersRefused, RestoreForbidden
 from kubecustody.core.names import PrincipalKind
-from kubecustody.core.permissions import Permission, check_may_grant
+from kubecustody.core.permissions import Permission
 from kubecustody.core.states import ClusterState
 from kubecustody.core.times import format_time
 from kubecustody.custody.acts import Act
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Change
 from kubecustody.custody.credentials import get_credential
+from kubecustody.custody.granting import prove_holding
 from kubecustody.custody.issuing import get_cluster
 from kubecustody.custody.managing import look_and_manage
-from kubecustody.custody.permissions import held_by, permission_of
+from kubecustody.custody.permissions import check_holding, find_askable, permission_of
 from kubecustody.custody.proving import SignOfLife, find_sign_of_life
 from kubecustody.custody.rehearsing import why_not_written
 from kubecustody.custody.wanted import load_facts
@@ -80,7 +81,8 @@ async def restore_credential(act: Act, request: RestoreCredentialInput) -> Resto
     """
     if not request.reason.strip():
         raise ParametersRefused((Fault("Reason", "is blank: say why, since it is kept with the event."),))
-    restored = await act.change(lambda unit: _restore(unit, act.caller, request))
+    proved = await prove_holding(act, await act.read(lambda tx: _find_asked(tx, act, request)))
+    restored = await act.change(lambda unit: _restore(unit, act.caller, request, proved))
     one = restored.one
     sign = await _prove_alive(act, restored)
     return RestoreCredentialOutput(
@@ -107,31 +109,53 @@ async def _prove_alive(act: Act, restored: _Restored) -> SignOfLife:
     return await find_sign_of_life(act.custody, act.account_id, facts, restored.one.credential_no)
 
 
-async def _restore(unit: Change, caller: Caller, request: RestoreCredentialInput) -> _Restored:
+async def _restore(
+    unit: Change, caller: Caller, request: RestoreCredentialInput, proved: frozenset[Permission]
+) -> _Restored:
     """1. The credential, and whether it may come back. 2. What comes back with it, and whether the caller may grant
     that. 3. The change.
     """
     tx, account_id = unit.tx, unit.account_id
     cluster = await get_cluster(tx, account_id, request.cluster_id)  # 1
-    found = await get_credential(tx, account_id, cluster, request.credential)
-    one = await stored.find_restorable(tx, account_id, found.facts.number)
-    if one is None:
-        raise RuntimeError(f"credential {found.facts.number} was found and is not there")
+    one = await _get_restorable(tx, account_id, cluster, request)
     if one.cluster_state in _OVER:
         raise ClusterStateForbids(cluster.cluster_id, f"it is {one.cluster_state}.")
-    obstacle = await _find_obstacle(tx, account_id, one, unit.at)
-    if obstacle is not None:
-        raise RestoreForbidden(obstacle)
-    if caller.kind != PrincipalKind.ACCOUNT and caller.uid == one.uid:
-        raise RestoreForbidden("nobody restores their own but the account. Have somebody else do it.")
+    await _check_may_come_back(tx, caller, one, unit.at)
     lost = await _find_lost(tx, account_id, one)  # 2
     permissions = [permission_of(grant) for grant in lost]
     if caller.kind != PrincipalKind.ACCOUNT:
-        check_may_grant(await held_by(tx, caller), permissions)
+        in_question = await find_askable(tx, account_id, permissions)
+        await check_holding(tx, caller, permissions, proved, in_question)
     unit.author = replace(unit.author, reason=request.reason.strip())  # 3
     await add_grants(tx, account_id, one.uid, lost, unit.at)
     await _take_back(unit, cluster, one, permissions)
     return _Restored(cluster, one, tuple(map(str, permissions)))
+
+
+async def _get_restorable(
+    tx: Transaction, account_id: str, cluster: Cluster, request: RestoreCredentialInput
+) -> Restorable:
+    found = await get_credential(tx, account_id, cluster, request.credential)
+    one = await stored.find_restorable(tx, account_id, found.facts.number)
+    if one is None:
+        raise RuntimeError(f"credential {found.facts.number} was found and is not there")
+    return one
+
+
+async def _check_may_come_back(tx: Transaction, caller: Caller, one: Restorable, now: int) -> None:
+    obstacle = await _find_obstacle(tx, caller.account_id, one, now)
+    if obstacle is not None:
+        raise RestoreForbidden(obstacle)
+    if caller.kind != PrincipalKind.ACCOUNT and caller.uid == one.uid:
+        raise RestoreForbidden("nobody restores their own but the account. Have somebody else do it.")
+
+
+async def _find_asked(tx: Transaction, act: Act, request: RestoreCredentialInput) -> list[Permission]:
+    """What would come back with the credential, to be judged in its cluster."""
+    cluster = await get_cluster(tx, act.account_id, request.cluster_id)
+    one = await _get_restorable(tx, act.account_id, cluster, request)
+    await _check_may_come_back(tx, act.caller, one, int(act.clock()))
+    return [permission_of(grant) for grant in await _find_lost(tx, act.account_id, one)]
 
 
 async def _find_lost(tx: Transaction, account_id: str, one: Restorable) -> list[StoredGrant]:
@@ -159,8 +183,7 @@ async def _find_obstacle(tx: Transaction, account_id: str, one: Restorable, now:
     plain = _find_plain_obstacle(one, one.removal_requested_at, now)
     if plain is not None:
         return plain
-    since = one.removal_requested_at
-    if await stored.count_issued_since(tx, account_id, one.uid, one.cluster_seq, since, now):
+    if await stored.count_issued_since(tx, account_id, one, now):
         return "the holder was issued another one since. Have that one removed first, or leave it at that."
     if not await _may_somebody_have_its_key(tx, account_id, one):
         return f"its private key was destroyed and never given to anybody. {_NEW_ONE}"

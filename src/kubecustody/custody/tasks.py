@@ -47,7 +47,7 @@ from kubecustody.core.times import format_time
 from kubecustody.custody.authentication import Caller, Origin, confirm
 from kubecustody.custody.authorisation import Request, decide, denial
 from kubecustody.custody.changes import Author, Change, change_within
-from kubecustody.custody.cleaning import check_cleanable, check_may_be_cleaned, clean, drop_grants_in
+from kubecustody.custody.cleaning import check_admin_stays, check_cleanable, check_may_be_cleaned, clean, drop_grants_in
 from kubecustody.custody.installation import Custody
 from kubecustody.custody.issuing import get_cluster
 from kubecustody.custody.rehearsing import join, rehearse, why_not_written
@@ -73,7 +73,8 @@ async def clean_user_permissions(
 ) -> CleanUserPermissionsOutput:
     """Begin a task, or name the running one of an equal call; or tell what would happen.
 
-    Raises UserNotFound, CleanForbidden, ClusterNotFound, AccessDenied where no cluster is left, and AuditNotReadable.
+    Raises UserNotFound, CleanForbidden, ClusterNotFound, AccessDenied where no cluster is left, AuditNotReadable,
+    LastAdmin.
     """
     await check_may_be_cleaned(unit.tx, unit.account_id, caller, request.uid)
     wanted = None if request.cluster_ids is None else sorted(set(request.cluster_ids))
@@ -85,6 +86,10 @@ async def clean_user_permissions(
     results = await _first_results(unit, caller, await _clusters(unit, caller, request))
     if results and not request.force:
         raise AuditNotReadable(results[0].cluster_id)
+    if not request.allow_last_admin:
+        everywhere = {EVERY_CLUSTER_SEQ} if request.cluster_ids is None else set[int]()
+        cleaned = everywhere | {one.cluster_seq for one in results if one.status == "waiting"}
+        await check_admin_stays(unit.tx, unit.account_id, request.uid, cleaned)
     if request.dry_run:
         return CleanUserPermissionsOutput("", rehearsal=await _rehearse(unit, request, results))
     if request.cluster_ids is None:

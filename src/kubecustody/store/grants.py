@@ -23,6 +23,8 @@ _LIST_OF = statement("list_grants_of")
 _ADD = statement("add_grant")
 _DROP = statement("drop_grant")
 _NOTE_DROPPED = statement("note_dropped_grant")
+_COUNT_ADMINS = statement("count_other_admins")
+_LIST_SUBJECTS = statement("list_subjects_of")
 
 
 async def list_grants_of(tx: Transaction, account_id: str, uid: str) -> list[StoredGrant]:
@@ -41,3 +43,16 @@ async def drop_grants(tx: Transaction, account_id: str, uid: str, grants: Iterab
     rows = [(account_id, uid, one.cluster_seq, one.namespace, one.role_name, one.is_custom) for one in grants]
     await tx.execute_many(_DROP, rows)
     await tx.execute_many(_NOTE_DROPPED, [(*row, now) for row in rows])
+
+
+async def count_other_admins(tx: Transaction, account_id: str, cluster_seq: int, uid: str) -> int:
+    """How many people beside this one are permitted all of a cluster."""
+    row = await tx.fetch_one(_COUNT_ADMINS, account_id, cluster_seq, uid)
+    return int(row[0]) if row is not None else 0
+
+
+async def list_subjects_of(
+    tx: Transaction, account_id: str, uid: str, cluster_seq: int, now: int
+) -> list[tuple[str, str]]:
+    """User name, and groups as a JSON array, of each current credential of a person in a cluster."""
+    return [(row[0], row[1]) for row in await tx.fetch_all(_LIST_SUBJECTS, account_id, uid, cluster_seq, now)]

@@ -56,9 +56,10 @@ async def find_restorable(tx: Transaction, account_id: str, credential_no: int) 
     return None if row is None else Restorable._make(row)
 
 
-async def count_issued_since(tx: Transaction, account_id: str, uid: str, cluster_seq: int, since: int, now: int) -> int:
-    """How many current credentials the person was issued in the cluster since then."""
-    row = await tx.fetch_one(_COUNT_SINCE, account_id, uid, cluster_seq, since, now)
+async def count_issued_since(tx: Transaction, account_id: str, one: Restorable, now: int) -> int:
+    """How many current credentials the holder of one was issued in its cluster since its removal was asked for."""
+    since = one.removal_requested_at or 0
+    row = await tx.fetch_one(_COUNT_SINCE, account_id, one.uid, one.cluster_seq, one.credential_no, since, now)
     return int(row[0]) if row is not None else 0
 
 

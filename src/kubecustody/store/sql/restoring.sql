@@ -23,11 +23,11 @@ LEFT JOIN principals AS p ON p.account_id = k.account_id AND p.uid = k.uid
 LEFT JOIN private_keys AS v ON v.account_id = k.account_id AND v.credential_no = k.credential_no
 WHERE k.account_id = :account_id AND k.credential_no = :credential_no;
 
--- name: count_issued_since(account_id, uid, cluster_seq, since, now)
--- Those that live and that nobody asked to remove.
+-- name: count_issued_since(account_id, uid, cluster_seq, credential_no, since, now)
+-- Those that live and that nobody asked to remove, recorded after that one.
 SELECT COUNT(*) FROM credentials
-WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND issued_at >= :since
-    AND removal_requested_at IS NULL AND removed_at IS NULL AND not_after >= :now;
+WHERE account_id = :account_id AND uid = :uid AND cluster_seq = :cluster_seq AND credential_no > :credential_no
+    AND issued_at >= :since AND removal_requested_at IS NULL AND removed_at IS NULL AND not_after >= :now;
 
 -- name: list_grants_dropped_at(account_id, uid, cluster_seq, dropped_at)
 SELECT d.cluster_seq, c.cluster_id, d.namespace, d.role_name, d.is_custom FROM dropped_grants AS d
