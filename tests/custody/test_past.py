@@ -20,12 +20,13 @@ from custody.books import ask
 from custody.fleets import NOW
 from installations import Installation, make_installation
 from kubecustody.catalogue.kubeconfigs import CleanInput, RevokeInput, UserKubeconfigInput
+from kubecustody.catalogue.restoring import RestoreCredentialInput
 from kubecustody.catalogue.states import ListClusterKubeconfigStatesInput, ListUserKubeConfigStatesInput
 from kubecustody.core.errors import ClusterNotFound, CustodyError, UserNotFound
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.past import CLUSTER_KINDS, CREDENTIAL_KINDS, PERSON_KINDS
 from kubecustody.core.times import format_time
-from kubecustody.custody import clusters, observing, principals, proving
+from kubecustody.custody import clusters, observing, principals, proving, restoring
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.clusters import ClusterFields
@@ -272,6 +273,23 @@ class Histories(RuleBasedStateMachine):
                 await proving._conclude(unit, cluster, one, holds, "told", known)
 
         self.do(change(self.custody.store, self.account_id, Author("observer"), self.clock, conclude))
+
+    @step(3, chosen=st.integers(0, 9))
+    def credential_is_restored(self, chosen: int) -> None:
+        sql = (
+            "SELECT c.cluster_id, k.fingerprint FROM credentials AS k JOIN clusters AS c ON c.seq = k.cluster_seq "
+            "WHERE k.removal_requested_at IS NOT NULL"
+        )
+        removed = ask(self.path, sql)
+        if not removed:
+            return
+        cluster_id, fingerprint = removed[chosen % len(removed)]
+        request = RestoreCredentialInput(cluster_id, fingerprint.hex(), "not theirs")
+
+        async def restore(unit: Change) -> None:
+            await restoring._restore(unit, self.caller(), request)
+
+        self.do(change(self.custody.store, self.account_id, Author("somebody"), self.clock, restore))
 
     def cluster(self, which: int) -> str:
         return self.ids[which % len(self.ids)] if self.ids else "none"

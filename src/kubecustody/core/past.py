@@ -24,6 +24,7 @@ CREDENTIAL_KINDS: Final = frozenset(
         "removal_withdrawn",
         "removal_lapsed",
         "removal_proved",
+        "credential_restored",
     }
 )
 CLUSTER_KINDS: Final = frozenset(
@@ -197,6 +198,10 @@ def _credential_after(before: PastCredential, step: Step) -> PastCredential:
             if attested and facts.removal_requested_at is None:
                 facts = facts._replace(removal_requested_at=step.at)
             return PastCredential(before.uid, facts, step.actor, step.members.get("text") or step.reason)
+        case "credential_restored":
+            return PastCredential(
+                before.uid, facts._replace(removed_at=None, removed_by=None, removal_requested_at=None)
+            )
         case "removal_withdrawn" | "removal_lapsed":
             return PastCredential(before.uid, facts._replace(removed_at=None, removed_by=None))
     return before

@@ -14,8 +14,8 @@ SELECT event_no, recorded_at_ms, kind, uid, actor, reason, details FROM events
 WHERE account_id = :account_id AND subject = :subject AND subject <> '' AND cluster_seq = :cluster_seq
     AND event_no <= :last_no
     AND kind IN ('credential_assigned', 'credential_chain_completed', 'credential_imported', 'credential_issued',
-        'credential_matched', 'removal_attested', 'removal_lapsed', 'removal_proved', 'removal_requested',
-        'removal_withdrawn', 'verdict_changed')
+        'credential_matched', 'credential_restored', 'removal_attested', 'removal_lapsed', 'removal_proved',
+        'removal_requested', 'removal_withdrawn', 'verdict_changed')
 ORDER BY event_no;
 
 -- name: list_steps_of_person(account_id, subject, cluster_seq, last_no)
