@@ -118,6 +118,26 @@ def test_a_plan_that_is_not_the_plan_any_more_is_not_carried_out(control_plane: 
         assert len(keeper.ours()) == 2
 
 
+def test_the_commands_tell_plans_and_looks_in_every_form(control_plane: ControlPlane, tmp_path: Path) -> None:
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register()
+        keeper.manage()
+        anna = keeper.add_person("anna")
+        keeper.get(anna)
+        assert keeper.clusters_command("observe", "prod")[:2] == (0, "prod is only observed.\n")
+        keeper.grant(anna, "admin")
+        plan = json.loads(keeper.clusters_command("plan", "prod", "-o", "json")[1])
+        assert plan["mode"] == "observe" and plan["steps"][0]["what"] == "create"
+        lines = keeper.clusters_command("plan", "prod", "-o", "ndjson")[1].splitlines()
+        assert [json.loads(line) for line in lines] == plan["steps"]
+        code, out, _ = keeper.clusters_command("manage", "prod", "--plan", plan["plan_hash"], "-o", "json")
+        assert (code, json.loads(out)["mode"]) == (0, "manage")
+        code, out, _ = keeper.clusters_command("test", "prod", "-o", "json")
+        found = json.loads(out)
+        assert code == 0 and {row["cluster_id"] for row in found} == {keeper.cluster_id}
+        assert {row["ok"] for row in found} == {True} and "version" in {row["what"] for row in found}
+
+
 def test_an_observed_cluster_is_never_written_to(control_plane: ControlPlane, proxy: Proxy, tmp_path: Path) -> None:
     cluster = proxy.add_cluster()
     with keeping(tmp_path, control_plane) as keeper:

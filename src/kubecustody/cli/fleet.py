@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+import msgspec
 
-from kubecustody.catalogue.registering import ManageClusterOutput
+from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
 from kubecustody.cli.cluster_reports import list_clusters, tell_report
 from kubecustody.cli.fleet_files import apply_command
-from kubecustody.cli.output import note, output_option, print_rows, printable, say
+from kubecustody.cli.naming import find_cluster
+from kubecustody.cli.output import note, output_option, print_rows, printable, say, to_json
 from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
 from kubecustody.cli.remote import calling, remote_options
 from kubecustody.cli.removing_clusters import remove_command
@@ -127,56 +129,78 @@ def _choose_contexts(text: str, source: str, named: Sequence[str], *, every: boo
 @clusters_group.command("test")
 @click.argument("cluster", required=False)
 @click.option("--all", "every", is_flag=True, help="Every cluster that the server can reach.")
+@output_option
 @remote_options
-def test_command(endpoint: Endpoint, cluster: str | None, every: bool) -> None:
-    """Look at CLUSTER (id) now, or at --all. Exit codes as of `clusters add`."""
+def test_command(endpoint: Endpoint, cluster: str | None, every: bool, output: str) -> None:
+    """Look at CLUSTER (id or name) now, or at --all. Exit codes as of `clusters add`."""
     if (cluster is None) is not every:
         raise OperatorError("Say a cluster, or --all.")
-    well = True
+    reports: dict[str, ClusterReportOutput] = {}
     with calling(endpoint) as client:
-        for cluster_id in [cluster] if cluster else _reached(client):
-            well = tell_report(cluster_id, client.test_cluster(cluster_id)) and well
-    sys.exit(0 if well else 1)
+        for cluster_id in [find_cluster(client, cluster)[0]] if cluster else _reached(client):
+            reports[cluster_id] = client.test_cluster(cluster_id)
+            if output == "table":
+                tell_report(cluster_id, reports[cluster_id])
+    if output != "table":
+        rows = [
+            {"cluster_id": cluster_id, "what": one.what, "ok": one.ok, "text": one.text}
+            for cluster_id, report in reports.items()
+            for one in report.findings
+        ]
+        print_rows(rows, ["cluster_id", "what", "ok", "text"], output)
+    sys.exit(0 if all(report.ok for report in reports.values()) else 1)
 
 
 @clusters_group.command("plan")
 @click.argument("cluster")
+@output_option
 @remote_options
-def plan_command(endpoint: Endpoint, cluster: str) -> None:
-    """Show every change that managing CLUSTER (id) would make, and the plan's hash."""
+def plan_command(endpoint: Endpoint, cluster: str, output: str) -> None:
+    """Show every change that managing CLUSTER (id or name) would make, and the plan's hash."""
     with calling(endpoint) as client:
-        _tell_plan(client.manage_cluster(cluster))
+        _tell_plan(client.manage_cluster(find_cluster(client, cluster)[0]), output)
 
 
 @clusters_group.command("manage")
 @click.argument("cluster")
 @click.option("--plan", "plan_hash", required=True, metavar="HASH", help="The hash that `clusters plan` told.")
+@output_option
 @remote_options
-def manage_command(endpoint: Endpoint, cluster: str, plan_hash: str) -> None:
-    """Keep the bindings of CLUSTER (id) as they are wanted here, beginning with the plan of this hash."""
+def manage_command(endpoint: Endpoint, cluster: str, plan_hash: str, output: str) -> None:
+    """Keep the bindings of CLUSTER (id or name) as they are wanted here, beginning with the plan of this hash."""
     with calling(endpoint) as client:
-        _tell_plan(client.manage_cluster(cluster, plan_hash=plan_hash))
+        _tell_plan(client.manage_cluster(find_cluster(client, cluster)[0], plan_hash=plan_hash), output)
 
 
 @clusters_group.command("observe")
 @click.argument("cluster")
 @remote_options
 def observe_command(endpoint: Endpoint, cluster: str) -> None:
-    """Only look at CLUSTER (id) from now on: nothing is written to it any more."""
+    """Only look at CLUSTER (id or name) from now on: nothing is written to it any more."""
     with calling(endpoint) as client:
-        client.manage_cluster(cluster, mode="observe")
+        client.manage_cluster(find_cluster(client, cluster)[0], mode="observe")
     say(f"{cluster} is only observed.")
 
 
-def _tell_plan(plan: ManageClusterOutput) -> None:
+def _tell_plan(plan: ManageClusterOutput, output: str) -> None:
+    if output == "json":
+        print(to_json(msgspec.to_builtins(plan)))
+        return
+    if output != "table":
+        print_rows(map(msgspec.to_builtins, plan.steps), ["what", "binding", "role", "subjects"], output)
+    else:
+        _tell_steps(plan)
+    for warning in plan.warnings:
+        note(printable(warning))
+    note(f"mode: {plan.mode}  plan: {plan.plan_hash}")
+
+
+def _tell_steps(plan: ManageClusterOutput) -> None:
     for step in plan.steps:
         who = ", ".join(step.subjects)
         say(printable(f"{step.what} {step.binding} ({step.role})" + (f": {who}" if who else "")))
     if not plan.steps:
         say("Nothing is to be changed.")
-    for warning in plan.warnings:
-        note(printable(warning))
-    note(f"mode: {plan.mode}  plan: {plan.plan_hash}")
 
 
 def _reached(client: Client) -> list[str]:

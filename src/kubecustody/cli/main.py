@@ -48,7 +48,18 @@ class _LazyGroup(click.Group):
         return command
 
 
-@click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+_EXIT_CODES = (
+    "Exit codes of every command, unless its help says otherwise: 0 done; 1 the server answered an error; 2 a fault "
+    "that the text explains, and nothing was done; 3 a condition is met, or what is asked about is not known; 130 "
+    "interrupted or declined."
+)
+
+
+@click.group(
+    cls=_LazyGroup,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="kubecustody")
 def commands() -> None:
     """Who holds a kubeconfig on which cluster, and is its certificate still good?
