@@ -7,6 +7,7 @@ from playwright.sync_api import Locator, Page, expect
 
 OpenPage = Callable[..., Page]
 LIST = "ListUserKubeConfigStates"
+expect.set_options(timeout=20_000)  # a machine may be busy
 
 
 class Explorer:

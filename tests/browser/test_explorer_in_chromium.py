@@ -114,6 +114,21 @@ def test_every_state_says_why(states: Explorer) -> None:
         states.dialog.get_by_role("button", name="Close").click()
 
 
+def test_why_shows_the_evidence_of_what_lives(states: Explorer) -> None:
+    states.answer.get_by_role("button", name="why? edge is Unknown").click()
+    states.dialog.get_by_text("Evidence for").first.click()
+    expect(states.dialog).to_contain_text("key_disclosures")
+
+
+def test_state_of_a_credential_says_why_too(states: Explorer, demo: dict[str, Any]) -> None:
+    states.choose("ListCredentials")
+    states.fill(Uid=person_with_every_state(demo))
+    expect(states.call()).to_have_text("200")
+    states.answer.get_by_role("button", name="why?").first.click()
+    expect(states.dialog.locator(".lead")).to_have_text(re.compile(r"\w+ \w+ .+"))
+    expect(states.dialog).to_contain_text("private_key")
+
+
 def test_request_is_shown_as_it_was_signed(states: Explorer) -> None:
     page = states.page
     page.click("#tab-request")

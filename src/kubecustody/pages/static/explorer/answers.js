@@ -106,10 +106,13 @@ export function listsOf(body) {
 const TIME = /^\d{4}-\d\d-\d\dT[\d:]+Z$/;
 const STATE_MARKS = { Unexpired: "good", Expired: "warn", Removed: "warn", Unknown: "bad", running: "good", success: "good", failed: "bad", fail: "bad" };
 
+const isNothing = (value) => value === undefined || value === null || value === "" || (Array.isArray(value) && !value.length);
+
+/** Names first, then states, the certificate's before others, and ids last; no column that is empty. */
 function columnsOf(rows) {
   const names = [...new Set(rows.slice(0, ROWS).flatMap(Object.keys))];
-  const place = (name) => (name.endsWith("_name") || name === "name" ? 0 : name.endsWith("_state") || name === "state" ? 1 : name.endsWith("_id") ? 3 : 2);
-  return names.filter((name) => rows.some((row) => row[name] !== "" && row[name] !== null && row[name] !== undefined)).sort((one, other) => place(one) - place(other));
+  const place = (name) => (name.endsWith("_name") || name === "name" ? 0 : name === "cert_state" ? 1 : name.endsWith("_state") || name === "state" ? 2 : name.endsWith("_id") || name === "fingerprint" ? 4 : 3);
+  return names.filter((name) => rows.some((row) => !isNothing(row[name]))).sort((one, other) => place(one) - place(other));
 }
 
 function cell(name, value, secrets, more) {

@@ -69,10 +69,11 @@ export function makeTabs(list) {
   return (id) => show(byId(id));
 }
 
-/** Shows a dialog with these parts and resolves to what it was closed with; `focus` is an element inside. */
-export function ask(title, parts, buttons) {
+/** Shows a dialog with these parts and resolves to what it was closed with. One to be read begins at its title, one that
+ * asks at its first button. */
+export function ask(title, parts, buttons, { toRead = false } = {}) {
   const id = newId("dialog");
-  const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id }, title), ...parts);
+  const dialog = element("dialog", { "aria-labelledby": id }, element("h2", { id, tabindex: toRead && "-1", autofocus: toRead }, title), ...parts);
   const form = element("form", { method: "dialog", class: "actions" });
   for (const [value, text, kind] of buttons) form.append(element("button", { value, class: kind }, text));
   dialog.append(form);

@@ -9,7 +9,7 @@ import { makeFields } from "./fields.js";
 import { begin, faultOfKey, PREFIX } from "./page.js";
 import { faultOf, faultsOf, readValue, writeValue } from "./requests.js";
 import { LANGUAGES, writeSample } from "./samples/samples.js";
-import { explain } from "./why.js";
+import { explain, stateOf } from "./why.js";
 import { Suggestions } from "./suggestions.js";
 
 const FIRST = "ListUserKubeConfigStates";
@@ -221,11 +221,9 @@ class Explorer {
     this.showRequest(result);
   }
 
-  whyOf(row, { operation, values }) {
-    if (!row.cert_state || (!row.cluster_id && !row.account_id)) return null;
-    const where = row.cluster_id ? { uid: values.Uid ?? "", clusterId: row.cluster_id, page: values.page_number, size: values.page_size } : { uid: row.account_id, clusterId: values.ClusterId };
-    if (!where.clusterId || !operation.name.endsWith("States")) return null;
-    return () => explain(row, where, { byName: this.byName, send: (operation, given) => this.send(operation, given) });
+  whyOf(row, result) {
+    const where = stateOf(row, result);
+    return where && (() => explain(row, where, { byName: this.byName, send: (operation, given) => this.send(operation, given) }));
   }
 
   errorBox({ body, status, headers, request }) {
