@@ -157,7 +157,7 @@ def test_each_request_is_one_line_of_json_with_the_request_id_of_its_answer(plac
     for line in place_with_log.lines:
         assert set(line) == {
             *("time", "request_id", "address", "method", "path", "operation"),
-            *("status", "code", "account_id", "uid", "access_key_id", "duration_us"),
+            *("status", "code", "account_id", "uid", "access_key_id", "legacy", "duration_us"),
         }
         assert line["address"] == "127.0.0.1"
         assert 0 < line["duration_us"] < 10_000_000

@@ -10,8 +10,10 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
+from test_observing import read_metrics, sample
+from wire import call
 
-from installations import Installation, serving
+from installations import Installation, free_port, serving
 
 
 def ask(url: str, installation: Installation, method: str, path: str, *, nonce: str = "", **changes: Any) -> Any:
@@ -87,3 +89,25 @@ def test_dates_are_told_in_the_form_of_their_header(installation: Installation, 
         status, body, _ = ask(server.url, installation, "GET", STATES, date=date)
     assert (status, body["Code"].partition(".")[0]) == (400, "InvalidTimeStamp")
     assert "Date is" in body["Message"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_signs_the_older_way_can_be_found(installation: Installation, workers: str) -> None:
+    """In the access log by key, in the metrics by operation; another way of signing is in neither."""
+    port = free_port()
+    with serving(installation, workers=workers, legacy_signatures="on", metrics_listen=f"127.0.0.1:{port}") as server:
+        for method, path in (("GET", STATES), ("DELETE", "/k8s/c1/certs")):
+            ask(server.url, installation, method, path)
+        ask(server.url, installation, "GET", STATES, secret="guessed")
+        assert call(server, installation.key).status == 200
+        text = read_metrics(port)
+    for operation in ("ListUserKubeConfigStates", "RevokeK8sClusterKubeConfig"):
+        assert sample(text, "kubecustody_legacy_signatures_total", operation=operation) == 1
+    lines = [json.loads(line) for line in server.log.read_text().splitlines() if line.startswith("{")]
+    assert sorted((line["status"], line["legacy"]) for line in lines) == [
+        (200, False),
+        (200, True),
+        (400, False),
+        (404, True),
+    ]
+    assert {line["access_key_id"] for line in lines if line["legacy"]} == {installation.key.access_key_id}

@@ -65,7 +65,10 @@ NOWHERE = Origin("", secure=False)
 
 
 class Caller(NamedTuple):
-    """The principal of a request, as their account stands in the request's snapshot. session: of a temporary key."""
+    """The principal of a request, as their account stands in the request's snapshot.
+
+    session: of a temporary key; legacy: whether it was signed in the older way.
+    """
 
     account_id: str
     uid: str
@@ -78,6 +81,7 @@ class Caller(NamedTuple):
     delegated_admin: bool = False
     session: Session | None = None
     origin: Origin = NOWHERE
+    legacy: bool = False
 
     @property
     def arn(self) -> str:
@@ -184,7 +188,7 @@ class Authenticator:
         limit(holder.account_id, claim.access_key_id)
         if nonce is not None:  # 5
             self._spend_nonce(claim, nonce, holder, now)
-        return _caller(holder, claim.access_key_id, session, origin)
+        return _caller(holder, claim.access_key_id, session, origin, legacy=not isinstance(claim, Claim))
 
     def _find_session(self, access_key_id: str, token: str | None) -> Session | None:
         """The session of a temporary key, None for a permanent one.
@@ -256,7 +260,7 @@ async def confirm(tx: Transaction, caller: Caller) -> Caller:
     The end of a session does not count: what was begun in it may be finished.
     """
     holder = await _find_holder(tx, caller.access_key_id, caller.session, _BEFORE_EVERY_END)
-    return _caller(holder, caller.access_key_id, caller.session, caller.origin)
+    return _caller(holder, caller.access_key_id, caller.session, caller.origin, legacy=caller.legacy)
 
 
 def _remember(memory: "OrderedDict[K, V]", key: K, value: V, at_most: int) -> None:
@@ -277,7 +281,7 @@ async def _find_holder(tx: Transaction, access_key_id: str, session: Session | N
     return holder
 
 
-def _caller(holder: KeyHolder, access_key_id: str, session: Session | None, origin: Origin) -> Caller:
+def _caller(holder: KeyHolder, access_key_id: str, session: Session | None, origin: Origin, *, legacy: bool) -> Caller:
     return Caller(
         holder.account_id,
         holder.uid,
@@ -290,6 +294,7 @@ def _caller(holder: KeyHolder, access_key_id: str, session: Session | None, orig
         bool(holder.delegated_admin),
         session,
         origin,
+        legacy,
     )
 
 

@@ -18,7 +18,11 @@ _LARGEST_GATHERING = 1000
 
 
 class AccessLine(msgspec.Struct, gc=False):
-    """One request. duration_us: from the end of its headers to the answer; code: "" where it succeeded."""
+    """One request.
+
+    code: "" where it succeeded; legacy: whether it was signed in the older way; duration_us: from the end of its
+    headers to the answer.
+    """
 
     time: str
     request_id: str
@@ -31,6 +35,7 @@ class AccessLine(msgspec.Struct, gc=False):
     account_id: str
     uid: str
     access_key_id: str
+    legacy: bool
     duration_us: int
 
 

@@ -389,6 +389,8 @@ class Application:
         path = scope["raw_path"][:_SHOWN_PATH].decode("ascii", "backslashreplace")
         if caller is not None:
             self.key_uses.note(caller, time.time())
+            if caller.legacy:
+                self._metrics.count_legacy_signature(trace.operation)
             if answer.code:
                 failed = FailedRequest(
                     trace.request_id,
@@ -414,6 +416,7 @@ class Application:
                 caller.account_id if caller else "",
                 caller.uid if caller else "",
                 caller.access_key_id if caller else "",
+                caller is not None and caller.legacy,
                 int(seconds * 1_000_000),
             )
         )

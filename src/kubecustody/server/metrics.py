@@ -34,6 +34,12 @@ class Metrics:
         self._denials = Counter(
             "kubecustody_denials", "Calls that no policy allowed, by operation.", ["operation"], registry=registry
         )
+        self._legacy = Counter(
+            "kubecustody_legacy_signatures",
+            "Calls that were signed in the older way (ROA HMAC-SHA1), by operation. The access log says by which keys.",
+            ["operation"],
+            registry=registry,
+        )
         self._observers: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
 
     def count_request(self, operation: str, code: str, seconds: float) -> None:
@@ -52,3 +58,7 @@ class Metrics:
     def count_denial(self, operation: str) -> None:
         """Count one call that no policy allowed."""
         self._denials.labels(operation).inc()
+
+    def count_legacy_signature(self, operation: str) -> None:
+        """Count one call that was signed in the older way."""
+        self._legacy.labels(operation).inc()
