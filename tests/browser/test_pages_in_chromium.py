@@ -78,6 +78,17 @@ def test_code_is_copied_by_its_button(open_page: OpenPage) -> None:
     assert '"Action": "cs:ListUserKubeConfigStates"' in page.evaluate("navigator.clipboard.readText()")
 
 
+def test_of_a_console_block_the_commands_alone_are_copied(open_page: OpenPage) -> None:
+    page = open_page("/docs/tutorial/first-answer", permissions=["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Copy").first.click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").splitlines() == [
+        "export KUBECUSTODY_DATA_DIR=$PWD/custody",
+        "kubecustody init --out account.key",
+        "kubecustody serve > server.log 2>&1 &",
+    ]
+
+
 def test_on_paper_there_is_no_navigation(open_page: OpenPage) -> None:
     page = open_page("/docs/api/ListUserKubeConfigStates")
     page.emulate_media(media="print")

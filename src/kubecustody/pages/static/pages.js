@@ -1,5 +1,12 @@
 // What every page gains where scripts run: a button beside each block of code that copies it.
 
+// Of a console block its commands alone, without prompt and without what they print.
+function copied(text) {
+  if (!/^\$ /m.test(text)) return text;
+  const commands = text.match(/^\$ (?:.*\\\n)*.*/gm);
+  return commands.map((command) => command.slice(2)).join("\n") + "\n";
+}
+
 function addCopyButton(block) {
   const button = document.createElement("button");
   button.type = "button";
@@ -7,7 +14,7 @@ function addCopyButton(block) {
   button.textContent = "Copy";
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(block.textContent.replace(/^\$ /gm, ""));
+      await navigator.clipboard.writeText(copied(block.textContent));
       button.textContent = "Copied";
     } catch {
       button.textContent = "Select it and copy by keyboard";
