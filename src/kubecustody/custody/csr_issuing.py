@@ -139,21 +139,29 @@ async def _complete_one(
     age: float,
 ) -> None:
     begun = Begun(Wish(pending.uid, cluster_id, False, pending.temporary_minutes), cluster_seq, pending, False)
-    try:
-        state = await reached.get_csr(_name_of(pending))
-        certificate = state.certificate
-        _check_ours(pending, state)
-    except (NotFound, ClusterNotUsable):
-        certificate = None
+    state = await _find_ours(reached, pending)
+    certificate = None if state is None else state.certificate
+    # What was not even approved nobody waits for any more; what is approved may still be signed.
+    is_over = state is None or not state.approved or age >= _GIVEN_UP_SECONDS
 
     async def work(unit: Change) -> None:
         if certificate is not None:
             leaf, chain = _check_signed(pending, certificate)
             await record_signed(custody, unit, begun, chain, leaf)
-        elif age >= _GIVEN_UP_SECONDS:
+        elif is_over:
             await drop_pending(unit.tx, account_id, cluster_seq, pending.cn)
             unit.record("issue_given_up", uid=pending.uid, cluster_seq=cluster_seq, details={"name": pending.cn})
 
     await change(custody.store, account_id, Author(OBSERVER), clock, work)
-    if certificate is not None or age >= _GIVEN_UP_SECONDS:
+    if state is not None and (certificate is not None or is_over):
         await _forget(reached, pending)
+
+
+async def _find_ours(reached: Reached, pending: PendingIssue) -> CsrState | None:
+    """The request as the cluster has it; None where it has none, or a foreign one of its name. Raises ClusterError."""
+    try:
+        state = await reached.get_csr(_name_of(pending))
+        _check_ours(pending, state)
+    except (NotFound, ClusterNotUsable):
+        return None
+    return state

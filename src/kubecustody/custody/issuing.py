@@ -84,6 +84,7 @@ _SIGNERS: dict[bytes, Signer] = {}
 _REMEMBERED_SIGNERS = 1024
 # What a cluster says of what a signer issues, by the signer's sealed key and the bundle.
 _VERDICTS: dict[tuple[bytes, str], Verdict] = {}
+_EQUAL_SECONDS = 300  # shorter by so much is as long as was asked
 _CLUSTER_GRACE_SECONDS = 600  # a cluster backdates, and its clock may differ
 _OUR_ORGANIZATIONS = json.dumps([USERS_GROUP])
 
@@ -589,8 +590,8 @@ async def record_signed(
 ) -> Kubeconfig | None:
     """Record what a cluster signed; the kubeconfig, None where nobody asked for one.
 
-    What was cleaned meanwhile, or lives longer than was asked, is recorded as to be removed, and not handed out.
-    Raises ClusterStateForbids then.
+    What was cleaned meanwhile, whose holder was deleted meanwhile, or what lives longer than was asked is recorded as
+    to be removed, and not handed out.
     """
     wish, asked = begun.wish, begun.pending
     found = await stored.find_issuing_place(unit.tx, unit.account_id, wish.cluster_id)
@@ -634,14 +635,32 @@ async def record_signed(
     }
     subject = f"credential/{leaf.fingerprint_hex}"
     unit.record("credential_issued", uid=wish.uid, cluster_seq=cluster.seq, subject=subject, details=details)
-    too_long = leaf.not_after > asked.begun_at + asked.life_seconds + _CLUSTER_GRACE_SECONDS
-    if still is None or too_long:
+    holder = await find_principal(unit.tx, unit.account_id, wish.uid)
+    is_gone = still is None or holder is None or holder.deleted_at is not None
+    if _note_other_life(unit, begun, leaf) or is_gone:
         await request_removal(unit, cluster, wish.uid, number, leaf.fingerprint)
+        is_gone = True
     await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
-    if not begun.discloses or still is None or too_long:
+    if not begun.discloses or is_gone:
         return None
     given = _Given(chain, leaf.fingerprint_hex, leaf.not_after, key)
     return _hand_out(custody, unit, wish, found, given, _server_address(found, private=wish.private_address))
+
+
+def _note_other_life(unit: Change, begun: Begun, leaf: Certificate) -> bool:
+    """Whether what was signed lives longer than was asked; that it does, or that it ends sooner, is an event."""
+    asked = begun.pending
+    over_seconds = leaf.not_after - (asked.begun_at + asked.life_seconds)
+    too_long = over_seconds > _CLUSTER_GRACE_SECONDS
+    if too_long or over_seconds < -_EQUAL_SECONDS:
+        unit.record(
+            "signed_longer" if too_long else "signed_shorter",
+            uid=begun.wish.uid,
+            cluster_seq=begun.cluster_seq,
+            subject=f"credential/{leaf.fingerprint_hex}",
+            details={"asked_seconds": asked.life_seconds, "not_after": leaf.not_after},
+        )
+    return too_long
 
 
 async def _open_kept(custody: Custody, unit: Change, one: IssuedCredential) -> _Given:
