@@ -389,6 +389,7 @@ def test_whoever_leaves_is_rehearsed_and_then_cleaned(town: Town) -> None:
         assert "Credentials that are lost: 1; that live on: 1;" in done.err
         act = town.run("leaver", "CAROL@example.com", "--yes")
         assert act.code == 0 and "Begun as task clean-user-permissions-" in act.err
+        assert "\nprod: The removal of 1 " in act.err and "\nstaging: The removal of 1 " in act.err
     finally:
         admin(town.installation, "clusters", "set", "prod", "--no-attest-on-clean")
     assert town.wished(soft) == town.wished(hard) == [True]

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -63,7 +64,9 @@ def leaver_command(
         confirm(f"Take all of this away from {user}?", yes=yes)
         task_id = client.clean_user_permissions(uid, cluster_ids=chosen, force=True, compromised=compromised).task_id
         note(f"Begun as task {task_id}.")
-        sys.exit(0 if _wait(client, task_id) else 1)
+        names = {one.cluster_id: one.cluster_name for one in told.credentials}
+        names |= {one.cluster_id: one.cluster_name for one in told.permissions}
+        sys.exit(0 if _wait(client, task_id, names) else 1)
 
 
 def _rows(told: Rehearsal) -> list[dict[str, Any]]:
@@ -105,7 +108,7 @@ def _summary(told: Rehearsal) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
-def _wait(client: Client, task_id: str) -> bool:
+def _wait(client: Client, task_id: str, names: Mapping[str, str]) -> bool:
     """Whether the task ended well in every cluster; what failed is told."""
     deadline = time.monotonic() + _LONGEST_SECONDS
     while (task := client.describe_task_info(task_id)).state == "running":
@@ -113,5 +116,5 @@ def _wait(client: Client, task_id: str) -> bool:
             raise OperatorError(f"The task {task_id} is not done after an hour; DescribeTaskInfo tells how far it is.")
         time.sleep(_POLL_SECONDS)
     for event in task.events:
-        note(f"{event.source}: {event.message}")
+        note(f"{names.get(event.source, event.source)}: {event.message}")
     return task.state == "success"
