@@ -4,6 +4,8 @@ Every literal here is copied from the provider's page "ListUserKubeConfigStates"
 Kubernetes, Document Center, last updated Feb 28, 2025), read 2026-11-24.
 """
 
+import html
+import re
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +21,7 @@ from kubecustody.catalogue.states import (
     UserKubeConfigState,
 )
 from kubecustody.core.names import NameRefused, check_cluster_name
+from kubecustody.pages.serving import SITE
 
 OPERATION = get_operation("ListUserKubeConfigStates")
 
@@ -148,3 +151,75 @@ def test_sample_success_response_is_of_our_shape(shape: type[Shape], sample: dic
     """The asterisks and the line break in the sample's cluster id are its own."""
     kinds = [(name, Kind.INTEGER if isinstance(value, int) else Kind.STRING) for name, value in sample.items()]
     assert kinds == [(name, member.kind) for name, member in theirs(shape).items()]
+
+
+# --- our reference page, as a reader sees it
+
+SECTIONS = [
+    "Operation description",
+    "Debugging",
+    "Authorization information",
+    "Request syntax",
+    "Request parameters",
+    "Response parameters",
+    "Examples",
+    "Error codes",
+    "Change history",
+]
+# Name, type and, of the request, whether it is required.
+REQUEST_ROWS = [("Uid", "string", "No"), ("page_number", "integer", "No"), ("page_size", "integer", "No")]
+RESPONSE_ROWS = [
+    ("states", "array<object>"),
+    *((name, "string") for name in STATE_MEMBERS),
+    ("page", "object"),
+    *((name, "integer") for name in SAMPLE_PAGE),
+]
+
+
+CELL, ROW = "\x1f", "\x1e"
+
+
+def sections_of_our_page() -> dict[str, str]:
+    """The text of each section of the page that is served, by its heading, with an end of each cell and row."""
+    page = (SITE / "docs" / "api" / "ListUserKubeConfigStates.html").read_text("utf-8").partition("<main")[2]
+    parts = re.split(r"<h2[^>]*>", page.partition("</main>")[0])[1:]
+    titles = [html.unescape(part.partition("<a")[0]).strip() for part in parts]
+    texts = [re.sub(r"<[^>]+>", "", part.replace("</td>", CELL).replace("</tr>", ROW)) for part in parts]
+    return dict(zip(titles, [html.unescape(text) for text in texts], strict=True))
+
+
+def rows_of(section: str) -> list[tuple[str, ...]]:
+    rows = [[" ".join(cell.split()) for cell in row.split(CELL)] for row in section.split(ROW)]
+    return [tuple(row) for row in rows if len(row) > 3 and not row[0].endswith("ours")]
+
+
+def test_our_page_has_the_sections_in_their_order() -> None:
+    assert list(sections_of_our_page()) == SECTIONS
+
+
+def test_our_page_says_what_authorises_and_how_it_is_asked() -> None:
+    sections = sections_of_our_page()
+    for fact in ("cs:ListUserKubeConfigStates", "none", "*All Resources"):
+        assert fact in sections["Authorization information"]
+    assert "GET /users/{Uid}/kubeconfig/states HTTP/1.1" in sections["Request syntax"]
+
+
+def test_our_page_has_every_parameter_with_its_bounds() -> None:
+    rows = rows_of(sections_of_our_page()["Request parameters"])
+    assert [(row[0], row[1], row[3]) for row in rows] == REQUEST_ROWS
+    described = {row[0]: row[4] for row in rows}
+    assert "1 to 100" in described["page_size"] and "50" in described["page_size"]
+    assert "1" in described["page_number"]
+
+
+def test_our_page_has_every_member_of_the_answer_and_every_value() -> None:
+    section = sections_of_our_page()["Response parameters"]
+    assert [row[:2] for row in rows_of(section)] == RESPONSE_ROWS
+    for value in (*CERT_STATES, *(f"{state}: {text}" for state, text in CLUSTER_STATES.items())):
+        assert value in section
+
+
+def test_our_page_shows_an_answer_of_the_sample_s_shape() -> None:
+    section = sections_of_our_page()["Examples"]
+    for name in ("states", "page", *SAMPLE_STATE, *SAMPLE_PAGE):
+        assert f'"{name}":' in section

@@ -7,6 +7,7 @@ import pytest
 from wire import Answer, Place, call, exchange
 
 from installations import make_installation, serving
+from kubecustody.catalogue.errors import INTERNAL_ERROR, all_request_errors
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.pages.serving import ROOTS, SITE, STATIC
 
@@ -74,6 +75,13 @@ def test_every_answer_is_guarded(place: Place) -> None:
         assert answer.header("x-content-type-options") == "nosniff"
         assert answer.header("referrer-policy") == "no-referrer"
         assert "frame-ancestors 'none'" in answer.header("content-security-policy")
+
+
+def test_every_error_that_can_be_raised_has_its_place_in_the_error_centre(place: Place) -> None:
+    """Where the Recommend of its answer leads."""
+    page = get(place, "/docs/errors").body.decode()
+    anchors = set(re.findall(r'<article class="error" id="([^"]+)">', page))
+    assert anchors == {error.code for error in all_request_errors()} | {INTERNAL_ERROR.code}
 
 
 def test_static_files_are_kept_for_good_only_under_the_hash_of_their_content(place: Place) -> None:
