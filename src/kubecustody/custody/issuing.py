@@ -85,7 +85,7 @@ _REMEMBERED_SIGNERS = 1024
 # What a cluster says of what a signer issues, by the signer's sealed key and the bundle.
 _VERDICTS: dict[tuple[bytes, str], Verdict] = {}
 _EQUAL_SECONDS = 300  # shorter by so much is as long as was asked
-_CLUSTER_GRACE_SECONDS = 600  # a cluster backdates, and its clock may differ
+_CLUSTER_GRACE_SECONDS = 600  # a cluster backdates what it signs, by 5 minutes
 _OUR_ORGANIZATIONS = json.dumps([USERS_GROUP])
 
 _USABLE_STATES = {ClusterState.RUNNING, ClusterState.UPDATING, ClusterState.UPDATING_FAILED, ClusterState.SCALING}
@@ -648,9 +648,12 @@ async def record_signed(
 
 
 def _note_other_life(unit: Change, begun: Begun, leaf: Certificate) -> bool:
-    """Whether what was signed lives longer than was asked; that it does, or that it ends sooner, is an event."""
+    """Whether what was signed lives longer than was asked; that it does, or that it ends sooner, is an event.
+
+    By its own beginning and end: the cluster's clock may be another than ours, and it may have signed late.
+    """
     asked = begun.pending
-    over_seconds = leaf.not_after - (asked.begun_at + asked.life_seconds)
+    over_seconds = leaf.not_after - leaf.not_before - asked.life_seconds
     too_long = over_seconds > _CLUSTER_GRACE_SECONDS
     if too_long or over_seconds < -_EQUAL_SECONDS:
         unit.record(
