@@ -105,6 +105,7 @@ class SQLiteStore:
         self._path = path
         self._idle: list[sqlite3.Connection] = []
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._writer: threading.Thread | None = None
         self._writer_lock = threading.Lock()
         check_library()
@@ -141,24 +142,37 @@ class SQLiteStore:
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """What `work` returns, once all that it changed is on disk; where it raises, nothing is changed."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._start_writer()
-        self._jobs.put(_Job(work, future, loop))
-        return await future
+        return cast("T", await self._give(work))
 
     async def truncate_log(self) -> None:
         """Empty the write-ahead log, so that what was overwritten or deleted is in no file any more. (Deleted content
         is zeroed in the database itself: secure_delete.)
         """
+        await self._give(None)
+
+    def _give(self, work: Callable[[Transaction], Awaitable[Any]] | None) -> asyncio.Future[Any]:
+        """What comes of a job for the writer. It is given with all that come in this turn of the loop, so that they
+        share a transaction, and wake the writer once.
+        """
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[None] = loop.create_future()
+        job = _Job(work, loop.create_future(), loop)
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            self._gathered[loop] = [job]
+            loop.call_soon(self._hand_over, loop)
+        else:
+            gathered.append(job)
+        return job.future
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
         self._start_writer()
-        self._jobs.put(_Job(None, future, loop))
-        await future
+        for job in self._gathered.pop(loop, ()):
+            self._jobs.put(job)
 
     def close(self) -> None:
         """End the writer after what it was given, and close every connection."""
+        for loop in list(self._gathered):
+            self._hand_over(loop)
         if self._writer is not None:
             self._jobs.put(None)
             self._writer.join()
