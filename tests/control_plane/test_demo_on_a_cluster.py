@@ -130,7 +130,7 @@ def test_commands_that_it_suggests_work_as_they_stand(environment: dict[str, str
     assert_nothing_stays(tmp_path)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 1), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0), (signal.SIGHUP, 0)])
 def test_stopped_while_the_programs_start_it_takes_them_along(
     environment: dict[str, str], tmp_path: Path, number: signal.Signals, code: int
 ) -> None:

@@ -26,6 +26,7 @@ from kubecustody.core.errors import OperatorError
 from kubecustody.core.profiles import (
     OWN_NAME,
     OWN_NAMESPACE,
+    OWN_TOKEN_SECONDS,
     Manifest,
     OwnSigner,
     Profile,
@@ -34,7 +35,6 @@ from kubecustody.core.profiles import (
 )
 from kubecustody.core.times import format_time
 
-_TOKEN_SECONDS = 30 * 86_400
 _LONGEST_WAIT_SECONDS = 20
 _PAUSE_SECONDS = 0.25
 
@@ -181,7 +181,7 @@ async def set_up(admin: Access, choice: Choice, tell: Callable[[str], None] = sa
                 await _apply(cluster, manifest, tell, dry_run=dry_run)
             if dry_run:
                 return ""
-            issued = await cluster.request_token(choice.namespace, OWN_NAME, _TOKEN_SECONDS)
+            issued = await cluster.request_token(choice.namespace, OWN_NAME, OWN_TOKEN_SECONDS)
             await _wait_for_rights(Cluster(connections, _own_access(admin, issued.token)))
         except ClusterError as error:
             raise OperatorError(f"{error} What was made before stays; the command can be run again.") from error

@@ -13,6 +13,7 @@ from kubecustody.core.bindings import MANAGED_BY_LABEL, MANAGER, ROLE_TEMPLATES
 
 OWN_NAMESPACE = "kubecustody"
 OWN_NAME = "kubecustody"  # of the ServiceAccount, and of every role and binding of it
+OWN_TOKEN_SECONDS = 30 * 86_400  # of its tokens, which are renewed at half of that
 
 _RBAC = "rbac.authorization.k8s.io"
 _OWN = "(own)"  # in place of the namespace that is chosen when it is set up

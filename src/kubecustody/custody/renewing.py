@@ -14,6 +14,7 @@ from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.client import CsrState
 from kubecustody.cluster.errors import ClusterError
 from kubecustody.core.errors import OperatorError
+from kubecustody.core.profiles import OWN_TOKEN_SECONDS
 from kubecustody.core.times import format_time
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.installation import Custody, seal_cluster_access
@@ -28,7 +29,6 @@ from kubecustody.store.fleet import Cluster
 MASTERS = "system:masters"
 GIVE_ANOTHER = "Give another with `kubecustody clusters bootstrap`, or `clusters add --replace`."
 
-_OWN_SECONDS = 30 * 86_400  # in place of a Pod's token
 _SHORTEST_SECONDS = 600  # Kubernetes' own limit for both
 _POLLS, _POLL_SECONDS = 40, 0.25
 
@@ -77,7 +77,7 @@ async def _renew(custody: Custody, reached: Reached, life: Life, *, may_write: b
     if access.token is not None:
         if not life.name:
             raise RenewalImpossible("its token is of no ServiceAccount.")
-        seconds = _OWN_SECONDS if life.of_pod else max(_SHORTEST_SECONDS, life.ends_at - life.begins_at)
+        seconds = OWN_TOKEN_SECONDS if life.of_pod else max(_SHORTEST_SECONDS, life.ends_at - life.begins_at)
         return replace(access, token=(await reached.request_token(life.namespace, life.name, seconds)).token)
     if not may_write:
         raise RenewalImpossible("a certificate is renewed by a request in the cluster, which is only observed.")
