@@ -20,7 +20,10 @@ _SPAN = re.compile(r"```.*?```|`([^`]+)`", re.DOTALL)
 
 
 def told_commands(text: str) -> Iterator[list[str]]:
-    """The words behind each `kubecustody` that begins a line of a block, or a span of code."""
+    """The words behind each `kubecustody` that begins a line of a block, or a span of code.
+
+    What a shell would put in, and all behind it, is left out.
+    """
     for span in _SPAN.finditer(text):
         lines = [span[1].replace("\n", " ")] if span[1] else span[0].replace("\\\n", " ").splitlines()
         for line in lines:
@@ -28,7 +31,7 @@ def told_commands(text: str) -> Iterator[list[str]]:
                 r"&&|;|\|", re.sub(r"\$\([^)]*\)", "", line)
             ):  # what another command says is no option
                 if found := re.match(r"[$# ]*kubecustody\s+(\S.*)", part):
-                    yield found[1].partition(" #")[0].split()
+                    yield found[1].partition(" #")[0].partition("$(")[0].split()
 
 
 def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
@@ -59,7 +62,7 @@ def test_commands_of_the_text_are_there(path: Path) -> None:
 
 
 def test_the_reading_of_texts_sees_what_is_there() -> None:
-    text = "Say `kubecustody admin\n  nothing`, or\n```console\n$ kubecustody serve --so \\\n    --x # no\n```"
+    text = "Say `kubecustody admin\n  nothing`\n```console\n$ kubecustody serve --so \\\n    --x $(sed -n) # no\n```"
     assert list(told_commands(text)) == [["admin", "nothing"], ["serve", "--so", "--x"]]
     with pytest.raises(KeyError):
         find_command(["admin", "nothing"])
