@@ -43,6 +43,9 @@ def test_the_lists_answer_as_they_did(home: Home) -> None:
     assert home.ask("reader", STATES, uid=uid, query=(("at", between),)).json == now
     assert home.ask("reader", HOLDERS, first, query=(("at", between),)).json == holders
     assert home.ask("reader", HOLDERS, first, query=(("at", before),)).json["states"] == []
+    for at, states in ((before, []), (between, ["Unexpired"])):
+        rows = home.ask("reader", "ListCredentials", query=(("At", at),)).json["credentials"]
+        assert [(row["cert_state"], row["uid"]) for row in rows] == [(state, uid) for state in states]
     (detailed, *_) = home.ask("reader", STATES, uid=uid, query=(("at", between), ("detail", "true"))).json["states"]
     assert detailed["live_credential_count"] == 1 and "can_get_in" not in detailed and "observed_at" not in detailed
 
@@ -57,6 +60,12 @@ def test_what_cannot_be_told_is_refused_with_a_reason(home: Home) -> None:
         for operation in (STATES, HOLDERS):
             answer = home.ask("reader", operation, home.clusters[0], query=(("at", at),))
             assert told in home.refusal(answer, "InvalidParameter")
+
+
+def test_a_certificate_is_not_looked_up_in_the_past(home: Home) -> None:
+    query = (("At", format_time(int(time.time()))), ("Serial", "1"))
+    answer = home.ask("reader", "ListCredentials", query=query)
+    assert "At: does not go with Fingerprint or Serial" in home.refusal(answer, "InvalidParameter")
 
 
 def test_who_may_not_see_the_present_may_not_see_the_past(home: Home) -> None:

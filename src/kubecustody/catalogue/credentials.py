@@ -154,6 +154,18 @@ class ListCredentialsInput(Shape):
             ours=True,
         ),
     ] = ""
+    at: Annotated[
+        str,
+        Member(
+            "A past time (RFC 3339): what would have been answered then, by number. It does not go with Fingerprint or "
+            "Serial. Left out, it is now.",
+            example="2026-11-24T09:00:00Z",
+            wire_name="At",
+            location=Location.QUERY,
+            most=40,
+            ours=True,
+        ),
+    ] = ""
 
 
 class CredentialRow(Shape):
@@ -226,6 +238,7 @@ LIST_CREDENTIALS = Operation(
     access_level=AccessLevel.LIST,
     resource=_ALL,
     effects=frozenset({Effect.READS}),
+    changes=(Change("2026-11-24", "At answers for a past time."),),
     input=ListCredentialsInput,
     output=ListCredentialsOutput,
     errors=(UserNotFound, ClusterNotFound),

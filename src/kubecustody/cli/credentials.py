@@ -24,7 +24,7 @@ from kubecustody.cli.scanning import FAIL, parse_span
 from kubecustody.client import ApiError, Client, Endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.states import CertState
-from kubecustody.core.times import format_time
+from kubecustody.core.times import format_time, parse_time
 from kubecustody.kubeconfig.scanning import scan
 
 _HEX = re.compile(r"(0x)?[0-9A-Fa-f]{1,64}|([0-9A-Fa-f]{2}:){1,31}[0-9A-Fa-f]{2}")
@@ -281,6 +281,7 @@ _CONDITIONS: dict[str, Callable[[CredentialRow], bool]] = {
 )
 @click.option("--expires-within", metavar="SPAN", help="Only live ones that end within this span: 12h, 30d.")
 @click.option("--deleted-holders", is_flag=True, help="Only those whose holder was deleted.")
+@click.option("--at", metavar="TIME", help="As it was at this past time (RFC 3339), from the events.")
 @click.option(
     "--fail-if",
     "conditions",
@@ -297,6 +298,7 @@ def report_command(
     state: str | None,
     expires_within: str | None,
     deleted_holders: bool,
+    at: str | None,
     conditions: tuple[str, ...],
     output: str,
 ) -> None:
@@ -306,6 +308,7 @@ def report_command(
     met.
     """
     span = None if expires_within is None else parse_span(expires_within)
+    begin = int(time.time()) if at is None else _moment(at)
     if span is not None and state not in (None, LIVE):
         raise OperatorError("--expires-within lists live credentials; leave --state out.")
     with calling(endpoint) as client:
@@ -316,8 +319,9 @@ def report_command(
                 uid=find_uid(client, user) if user else "",
                 cluster_id=cluster_id,
                 state=state or ("" if span is None else LIVE),
-                expires_before="" if span is None else format_time(int(time.time()) + span),
+                expires_before="" if span is None else format_time(begin + span),
                 deleted_holders=deleted_holders,
+                at=at or "",
             )
         )
         blind = _blind_spots(client, rows, cluster_id)
@@ -328,6 +332,13 @@ def report_command(
     if met:
         note(f"Met: {', '.join(met)}.")
         sys.exit(FAIL)
+
+
+def _moment(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise OperatorError(f"--at: {error}.") from error
 
 
 def _blind_spots(client: Client, rows: list[CredentialRow], cluster_id: str) -> list[str]:

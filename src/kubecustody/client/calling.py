@@ -257,6 +257,7 @@ class Calls:
         serial: str = "",
         max_results: int = 50,
         next_token: str = "",
+        at: str = "",
     ) -> ListCredentialsOutput:
         """List credentials one by one: by holder, cluster, state, expiry, fingerprint or serial number."""
         return cast(
@@ -273,6 +274,7 @@ class Calls:
                     serial=serial,
                     max_results=max_results,
                     next_token=next_token,
+                    at=at,
                 ),
             ),
         )
@@ -792,6 +794,7 @@ class AsyncCalls:
         serial: str = "",
         max_results: int = 50,
         next_token: str = "",
+        at: str = "",
     ) -> ListCredentialsOutput:
         """List credentials one by one: by holder, cluster, state, expiry, fingerprint or serial number."""
         return cast(
@@ -808,6 +811,7 @@ class AsyncCalls:
                     serial=serial,
                     max_results=max_results,
                     next_token=next_token,
+                    at=at,
                 ),
             ),
         )

@@ -57,7 +57,7 @@ _HEX = re.compile(r"[0-9a-f]{1,64}")
 _TOKEN = re.compile(r"-?[0-9]{1,18}(\.-?[0-9]{1,18}){0,2}", re.ASCII)
 
 
-class _Filters(NamedTuple):
+class Filters(NamedTuple):
     """What a list is limited to."""
 
     uid: str
@@ -78,10 +78,14 @@ class _Filters(NamedTuple):
 async def list_credentials(
     tx: Transaction, caller: Caller, request: ListCredentialsInput, now: float
 ) -> ListCredentialsOutput:
-    """Some credentials, and where to go on. Raises UserNotFound, ClusterNotFound."""
+    """Some credentials, and where to go on. Raises UserNotFound, ClusterNotFound, ParametersRefused."""
+    if request.at:
+        from kubecustody.custody import past_credentials  # which uses what stands here
+
+        return await past_credentials.list_credentials(tx, caller, request, now)
     account_id = caller.account_id
     filters = await _filters(tx, account_id, request)
-    after = _parse_token(request.next_token, _token_length(filters))
+    after = parse_token(request.next_token, _token_length(filters))
     at_most = LOOKED_AT if filters.passes_over else request.max_results + 1
     scanned = await _scan(tx, account_id, filters, after, at_most)
     fitting: list[Scanned] = []
@@ -90,7 +94,7 @@ async def list_credentials(
         if len(fitting) == request.max_results:
             break
         last = one
-        if _fits(one, filters, now):
+        if fits(one, filters, now):
             fitting.append(one)
     answer = ListCredentialsOutput([await _row(tx, account_id, one, now) for one in fitting])
     if last is not None and (last is not scanned[-1] or len(scanned) == at_most):
@@ -98,7 +102,26 @@ async def list_credentials(
     return answer
 
 
-async def _filters(tx: Transaction, account_id: str, request: ListCredentialsInput) -> _Filters:
+async def _filters(tx: Transaction, account_id: str, request: ListCredentialsInput) -> Filters:
+    before, fingerprint, serial = read_filters(request)
+    cluster = await find_cluster(tx, account_id, request.cluster_id) if request.cluster_id else None
+    if request.cluster_id and cluster is None:
+        raise ClusterNotFound(request.cluster_id)
+    if request.uid and await find_principal(tx, account_id, request.uid) is None:
+        raise UserNotFound(request.uid)
+    return Filters(
+        request.uid,
+        None if cluster is None else cluster.seq,
+        request.state,
+        before,
+        request.deleted_holders,
+        fingerprint,
+        serial,
+    )
+
+
+def read_filters(request: ListCredentialsInput) -> tuple[int | None, bytes | None, str | None]:
+    """Expiry, fingerprint and serial number that are asked for. Raises ParametersRefused with every fault."""
     faults: list[Fault] = []
     before = fingerprint = serial = None
     if request.state and request.state not in STATE_FILTERS:
@@ -116,20 +139,7 @@ async def _filters(tx: Transaction, account_id: str, request: ListCredentialsInp
         faults.append(Fault("Serial", "is none: it must be at most 64 hex digits."))
     if faults:
         raise ParametersRefused(tuple(faults))
-    cluster = await find_cluster(tx, account_id, request.cluster_id) if request.cluster_id else None
-    if request.cluster_id and cluster is None:
-        raise ClusterNotFound(request.cluster_id)
-    if request.uid and await find_principal(tx, account_id, request.uid) is None:
-        raise UserNotFound(request.uid)
-    return _Filters(
-        request.uid,
-        None if cluster is None else cluster.seq,
-        request.state,
-        before,
-        request.deleted_holders,
-        fingerprint,
-        serial,
-    )
+    return before, fingerprint, serial
 
 
 def _parse_fingerprint(text: str) -> bytes | None:
@@ -145,11 +155,11 @@ def _parse_serial(text: str) -> str | None:
 # --- the order, and places in it
 
 
-def _token_length(filters: _Filters) -> int:
+def _token_length(filters: Filters) -> int:
     return 3 if filters.uid and not (filters.fingerprint or filters.serial) else 1
 
 
-def _place_of(one: Scanned, filters: _Filters) -> tuple[int, ...]:
+def _place_of(one: Scanned, filters: Filters) -> tuple[int, ...]:
     if filters.fingerprint:
         return (one.cluster_seq,)
     if filters.uid and not filters.serial:
@@ -157,7 +167,8 @@ def _place_of(one: Scanned, filters: _Filters) -> tuple[int, ...]:
     return (one.facts.number,)
 
 
-def _parse_token(text: str, length: int) -> tuple[int, ...] | None:
+def parse_token(text: str, length: int) -> tuple[int, ...] | None:
+    """The place that a token of so many numbers means. Raises ParametersRefused."""
     if not text:
         return None
     numbers = tuple(map(int, text.split("."))) if _TOKEN.fullmatch(text) else ()
@@ -167,7 +178,7 @@ def _parse_token(text: str, length: int) -> tuple[int, ...] | None:
 
 
 async def _scan(
-    tx: Transaction, account_id: str, filters: _Filters, after: tuple[int, ...] | None, at_most: int
+    tx: Transaction, account_id: str, filters: Filters, after: tuple[int, ...] | None, at_most: int
 ) -> list[Scanned]:
     if filters.fingerprint is not None:
         begin = after[0] if after else 0
@@ -186,7 +197,8 @@ async def _scan(
     return await finding.scan_credentials(tx, account_id, begin, at_most)
 
 
-def _fits(one: Scanned, filters: _Filters, now: float) -> bool:
+def fits(one: Scanned, filters: Filters, now: float) -> bool:
+    """Whether the filters let a credential through."""
     if filters.uid and one.uid != filters.uid:
         return False
     if filters.cluster_seq is not None and one.cluster_seq != filters.cluster_seq:
@@ -205,10 +217,11 @@ def _fits(one: Scanned, filters: _Filters, now: float) -> bool:
 
 
 async def _row(tx: Transaction, account_id: str, one: Scanned, now: float) -> CredentialRow:
-    return _row_of(one, await finding.get_credential_details(tx, account_id, one.facts.number), now, CredentialRow)
+    return row_of(one, await finding.get_credential_details(tx, account_id, one.facts.number), now, CredentialRow)
 
 
-def _row_of(one: Scanned, details: CredentialDetails, now: float, shape: Callable[..., R]) -> R:
+def row_of(one: Scanned, details: CredentialDetails, now: float, shape: Callable[..., R]) -> R:
+    """What is shown of a credential."""
     facts = one.facts
     return shape(
         fingerprint=details.fingerprint.hex() if details.fingerprint else "",
@@ -258,7 +271,7 @@ async def describe_credential(
     disclosed = await finding.list_events_about(
         tx, account_id, cluster.seq, subject, _MOST_EVENTS, "private_key_disclosed"
     )
-    answer = _row_of(one, details, now, DescribeCredentialOutput)
+    answer = row_of(one, details, now, DescribeCredentialOutput)
     answer.cert_state_reason = _reason(one, removals, now)
     answer.prospect = foresee(one.facts, await find_keeping(tx, account_id, cluster.seq, cleans=False), now)
     answer.private_key = _private_key(details)

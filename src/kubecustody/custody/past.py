@@ -45,7 +45,7 @@ class Moment(NamedTuple):
     last_no: int
 
 
-class _Place(NamedTuple):
+class Place(NamedTuple):
     """A cluster of the past."""
 
     seq: int
@@ -54,6 +54,7 @@ class _Place(NamedTuple):
 
     @property
     def listed(self) -> ListedCluster:
+        """As the lists show it."""
         return ListedCluster(self.seq, self.cluster_id, self.then.name, self.then.state, self.then.trust_epoch)
 
 
@@ -93,7 +94,7 @@ async def list_user_kubeconfig_states(
     """The page as it would have been at `at`. Raises UserNotFound, ParametersRefused."""
     moment = await find_moment(tx, caller.account_id, request.at, now)
     uid = request.uid or caller.uid
-    if uid != caller.uid and not await _was_there(tx, moment, uid):
+    if uid != caller.uid and not await was_there(tx, moment, uid):
         raise UserNotFound(uid)
     page = PageRequest(request.page_number, request.page_size)
     places, total = await _page(tx, moment, caller, page)
@@ -105,11 +106,12 @@ async def list_user_kubeconfig_states(
     return ListUserKubeConfigStatesOutput(states, Page(page.number, page.size, total))
 
 
-async def _was_there(tx: Transaction, moment: Moment, uid: str) -> bool:
+async def was_there(tx: Transaction, moment: Moment, uid: str) -> bool:
+    """Whether this person had been made."""
     return person_then(await stored.list_person_steps(tx, moment.account_id, uid, moment.last_no)) is not None
 
 
-async def _page(tx: Transaction, moment: Moment, caller: Caller, page: PageRequest) -> tuple[list[_Place], int]:
+async def _page(tx: Transaction, moment: Moment, caller: Caller, page: PageRequest) -> tuple[list[Place], int]:
     """The clusters of a page as they were listed, and how many there were in all.
 
     They are those that are listed now, up to the last one that had been added, and those that were purged since.
@@ -130,7 +132,7 @@ async def _page(tx: Transaction, moment: Moment, caller: Caller, page: PageReque
     if offset < caller.cluster_count:
         rows = await list_clusters(tx, account_id, caller.last_cluster_seq, offset, page.size)
         found += [(row[0], row[1]) for row in rows if row[0] <= last_seq]
-    places = [await _find_place(tx, moment, seq, cluster_id) for seq, cluster_id in sorted(found)[: page.size]]
+    places = [await find_place(tx, moment, seq, cluster_id) for seq, cluster_id in sorted(found)[: page.size]]
     return [place for place in places if place is not None], total
 
 
@@ -146,10 +148,11 @@ async def _count_below(count: int, limit: int, place_of: Callable[[int], Awaitab
     return first
 
 
-async def _find_place(tx: Transaction, moment: Moment, seq: int, cluster_id: str) -> _Place | None:
+async def find_place(tx: Transaction, moment: Moment, seq: int, cluster_id: str) -> Place | None:
+    """The cluster as it stood; None where it was not listed."""
     steps = await stored.list_cluster_steps(tx, moment.account_id, seq, cluster_id, moment.last_no)
     then = cluster_then(steps)
-    return _Place(seq, cluster_id, then) if then is not None else None
+    return Place(seq, cluster_id, then) if then is not None else None
 
 
 async def _list_taken(tx: Transaction, moment: Moment, uid: str) -> dict[int, tuple[bytes, ...]]:
@@ -161,7 +164,7 @@ async def _list_taken(tx: Transaction, moment: Moment, uid: str) -> dict[int, tu
     return taken
 
 
-async def _list_held(tx: Transaction, moment: Moment, place: _Place, uid: str, taken: tuple[bytes, ...]) -> list[_Held]:
+async def _list_held(tx: Transaction, moment: Moment, place: Place, uid: str, taken: tuple[bytes, ...]) -> list[_Held]:
     """The person's credentials in a cluster that had not ended then, and the newest one; the rest decides nothing."""
     account_id, seq = moment.account_id, place.seq
     candidates = await stored.list_held_from(tx, account_id, uid, seq, moment.at)
@@ -175,7 +178,7 @@ async def _list_held(tx: Transaction, moment: Moment, place: _Place, uid: str, t
     return list(held.values())
 
 
-async def _find_newest(tx: Transaction, moment: Moment, place: _Place, uid: str) -> _Held | None:
+async def _find_newest(tx: Transaction, moment: Moment, place: Place, uid: str) -> _Held | None:
     """The newest of what the person still holds and held then."""
     before = _NEWER_THAN_ALL
     while page := await stored.list_held_by_age(
@@ -189,7 +192,7 @@ async def _find_newest(tx: Transaction, moment: Moment, place: _Place, uid: str)
 
 
 async def _then(
-    tx: Transaction, moment: Moment, place: _Place, uid: str | None, candidates: list[Recorded]
+    tx: Transaction, moment: Moment, place: Place, uid: str | None, candidates: list[Recorded]
 ) -> list[_Held]:
     """Those that had been recorded, and were the person's, as they stood. uid: None for anybody's."""
     found = []
@@ -201,7 +204,7 @@ async def _then(
     return found
 
 
-def _row(place: _Place, held: list[_Held], moment: Moment, *, detail: bool) -> UserKubeConfigState:
+def _row(place: Place, held: list[_Held], moment: Moment, *, detail: bool) -> UserKubeConfigState:
     cluster = place.listed
     holding = holding_of([one.then.facts for one in held], cluster.trust_epoch)
     state, expires_at = state_of_row(holding, cluster.trust_epoch, moment.at)
@@ -217,7 +220,7 @@ def _row(place: _Place, held: list[_Held], moment: Moment, *, detail: bool) -> U
     return row
 
 
-def _add_details(row: UserKubeConfigState, place: _Place, held: list[_Held], at: int) -> None:
+def _add_details(row: UserKubeConfigState, place: Place, held: list[_Held], at: int) -> None:
     unended = [
         one
         for one in held
@@ -270,17 +273,17 @@ async def list_cluster_kubeconfig_states(
     )
 
 
-async def find_past_cluster(tx: Transaction, moment: Moment, cluster_id: str) -> _Place:
+async def find_past_cluster(tx: Transaction, moment: Moment, cluster_id: str) -> Place:
     """The cluster as it stood. Raises ClusterNotFound where it was not listed."""
     cluster = await find_cluster(tx, moment.account_id, cluster_id)
     seq = cluster.seq if cluster else await find_purged_seq(tx, moment.account_id, cluster_id)
-    place = await _find_place(tx, moment, seq, cluster_id) if seq is not None else None
+    place = await find_place(tx, moment, seq, cluster_id) if seq is not None else None
     if place is None:
         raise ClusterNotFound(cluster_id)
     return place
 
 
-async def _list_holders(tx: Transaction, moment: Moment, place: _Place) -> dict[str, list[_Held]]:
+async def _list_holders(tx: Transaction, moment: Moment, place: Place) -> dict[str, list[_Held]]:
     """By whom: what had not ended, what changed hands since, and the newest of the rest; more decides nothing."""
     moved = {
         bytes.fromhex(one.fingerprint)
@@ -309,7 +312,7 @@ async def _list_holders(tx: Transaction, moment: Moment, place: _Place) -> dict[
 
 
 async def _holder_rows(
-    tx: Transaction, moment: Moment, place: _Place, uid: str, held: list[_Held]
+    tx: Transaction, moment: Moment, place: Place, uid: str, held: list[_Held]
 ) -> list[ClusterKubeConfigState]:
     """The person's row, or none where the list leaves them out."""
     epoch = place.then.trust_epoch

@@ -20,6 +20,8 @@ _LIST_BY_AGE = statement("list_held_by_age")
 _LIST_MOVED = statement("list_moved_after")
 _LIST_MATCHED = statement("list_matched_after")
 _LIST_RECORDED = statement("list_recorded_in")
+_LIST_FROM = statement("list_recorded_from")
+_LIST_FROM_IN = statement("list_recorded_in_from")
 _FIND_RECORDED = statement("find_recorded")
 
 _MOVING_KINDS = ("credential_matched", "credential_assigned")
@@ -111,6 +113,17 @@ async def list_matched_after(tx: Transaction, account_id: str, cluster_seq: int,
 async def list_recorded_in(tx: Transaction, account_id: str, cluster_seq: int, at: int) -> list[tuple[str, Recorded]]:
     """Each credential of a cluster that had been recorded, with whose it is now."""
     rows = await tx.fetch_all(_LIST_RECORDED, account_id, cluster_seq, at)
+    return [(row[-1], recorded) for row, recorded in zip(rows, _recorded([row[:-1] for row in rows]), strict=True)]
+
+
+async def list_recorded_from(
+    tx: Transaction, account_id: str, cluster_seq: int | None, after_no: int, at_most: int
+) -> list[tuple[int, Recorded]]:
+    """At most `at_most` credentials behind that number, by number, each with its cluster; None: of every cluster."""
+    if cluster_seq is None:
+        rows = await tx.fetch_all(_LIST_FROM, account_id, after_no, at_most)
+    else:
+        rows = await tx.fetch_all(_LIST_FROM_IN, account_id, cluster_seq, after_no, at_most)
     return [(row[-1], recorded) for row, recorded in zip(rows, _recorded([row[:-1] for row in rows]), strict=True)]
 
 

@@ -49,10 +49,11 @@ WHERE x.account_id = :account_id AND x.serial = :serial AND x.credential_no > :a
 ORDER BY x.credential_no LIMIT :at_most;
 
 -- name: find_credential_details(account_id, credential_no)
+-- The cluster may have been purged, for who asks about the past.
 SELECT k.fingerprint, x.serial, k.cn, x.organizations, k.origin, k.temporary_minutes, c.cluster_id, c.name,
     COALESCE(c.seen_state, c.told_state), p.disabled_at, p.deleted_at, n.name, v.stored_at, v.destroyed_at
 FROM credentials AS k
-JOIN clusters AS c ON c.account_id = k.account_id AND c.seq = k.cluster_seq
+LEFT JOIN clusters AS c ON c.account_id = k.account_id AND c.seq = k.cluster_seq
 LEFT JOIN certificates AS x ON x.account_id = k.account_id AND x.credential_no = k.credential_no
 LEFT JOIN principals AS p ON p.account_id = k.account_id AND p.uid = k.uid
 LEFT JOIN personal_names AS n ON n.account_id = k.account_id AND n.uid = k.uid

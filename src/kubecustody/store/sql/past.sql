@@ -69,6 +69,19 @@ FROM credentials
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND recorded_at <= :recorded_at
     AND fingerprint IS NOT NULL;
 
+-- name: list_recorded_from(account_id, after_no, at_most)
+SELECT credential_no, issued_at, not_before, not_after, masters, fingerprint, cn, origin, cluster_seq
+FROM credentials
+WHERE account_id = :account_id AND credential_no > :after_no AND fingerprint IS NOT NULL
+ORDER BY credential_no LIMIT :at_most;
+
+-- name: list_recorded_in_from(account_id, cluster_seq, after_no, at_most)
+SELECT credential_no, issued_at, not_before, not_after, masters, fingerprint, cn, origin, cluster_seq
+FROM credentials
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND credential_no > :after_no
+    AND fingerprint IS NOT NULL
+ORDER BY credential_no LIMIT :at_most;
+
 -- name: find_recorded(account_id, cluster_seq, fingerprint)
 SELECT credential_no, issued_at, not_before, not_after, masters, fingerprint, cn, origin
 FROM credentials

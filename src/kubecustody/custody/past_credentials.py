@@ -1,0 +1,106 @@
+"""ListCredentials as it would have been answered at a moment: each credential folded from its events."""
+
+from kubecustody.catalogue.credentials import CredentialRow, ListCredentialsInput, ListCredentialsOutput
+from kubecustody.core.errors import Fault, ParametersRefused, UserNotFound
+from kubecustody.core.past import PastPerson, Recorded, credential_then, person_then
+from kubecustody.custody import credentials as present
+from kubecustody.custody.authentication import Caller
+from kubecustody.custody.credentials import Filters
+from kubecustody.custody.past import Moment, Place, find_moment, find_past_cluster, find_place, was_there
+from kubecustody.store import past as stored
+from kubecustody.store.events import find_cluster_id
+from kubecustody.store.finding import Scanned, get_credential_details
+from kubecustody.store.principals import find_principal
+from kubecustody.store.transactions import Transaction
+
+LOOKED_AT = 300
+
+
+async def list_credentials(
+    tx: Transaction, caller: Caller, request: ListCredentialsInput, now: float
+) -> ListCredentialsOutput:
+    """Some credentials by number, and where to go on. Raises UserNotFound, ClusterNotFound, ParametersRefused."""
+    if request.fingerprint or request.serial:
+        raise ParametersRefused((Fault("At", "does not go with Fingerprint or Serial; list the cluster's."),))
+    moment = await find_moment(tx, caller.account_id, request.at, now, "At")
+    filters = await _filters(tx, moment, request)
+    after = present.parse_token(request.next_token, 1)
+    scanned = await stored.list_recorded_from(
+        tx, moment.account_id, filters.cluster_seq, after[0] if after else 0, LOOKED_AT
+    )
+    answer = ListCredentialsOutput([])
+    reader = _Reader(tx, moment)
+    for seq, recorded in scanned:
+        if len(answer.credentials) == request.max_results:
+            break
+        answer.next_token = str(recorded.number)
+        one = await reader.read(seq, recorded)
+        if one is not None and present.fits(one, filters, moment.at):
+            answer.credentials.append(await reader.row(one))
+    else:
+        if len(scanned) < LOOKED_AT:
+            answer.next_token = ListCredentialsOutput([]).next_token
+    return answer
+
+
+async def _filters(tx: Transaction, moment: Moment, request: ListCredentialsInput) -> Filters:
+    expires_before = present.read_filters(request)[0]
+    place = await find_past_cluster(tx, moment, request.cluster_id) if request.cluster_id else None
+    if request.uid and not await was_there(tx, moment, request.uid):
+        raise UserNotFound(request.uid)
+    seq = None if place is None else place.seq
+    return Filters(request.uid, seq, request.state, expires_before, request.deleted_holders, None, None)
+
+
+class _Reader:
+    """Reads credentials of a moment; clusters and people are read once."""
+
+    def __init__(self, tx: Transaction, moment: Moment) -> None:
+        self._tx = tx
+        self._moment = moment
+        self._places: dict[int, Place | None] = {}
+        self._people: dict[str, PastPerson | None] = {}
+
+    async def read(self, seq: int, recorded: Recorded) -> Scanned | None:
+        """The credential; None where it was not recorded yet, or its cluster not listed."""
+        place = await self._place(seq)
+        if place is None:
+            return None
+        steps = await stored.list_credential_steps(
+            self._tx, self._moment.account_id, seq, recorded.fingerprint, self._moment.last_no
+        )
+        then = credential_then(recorded, steps, place.then)
+        if then is None:
+            return None
+        person = await self._person(then.uid) if then.uid else None
+        deleted_at = self._moment.at if person and person.deleted else None
+        return Scanned(then.facts, then.uid, seq, place.then.trust_epoch, deleted_at)
+
+    async def row(self, one: Scanned) -> CredentialRow:
+        """What the list says of it."""
+        place, at = await self._place(one.cluster_seq), self._moment.at
+        assert place is not None
+        person = await self._person(one.uid) if one.uid else None
+        who = await find_principal(self._tx, self._moment.account_id, one.uid) if one.uid else None
+        details = await get_credential_details(self._tx, self._moment.account_id, one.facts.number)
+        details = details._replace(
+            cluster_id=place.cluster_id,
+            cluster_name=place.then.name,
+            cluster_state=place.then.state,
+            holder_disabled_at=at if person and person.disabled else None,
+            holder_deleted_at=one.holder_deleted_at,
+            holder_name=who.name if who else None,
+        )
+        return present.row_of(one, details, at, CredentialRow)
+
+    async def _place(self, seq: int) -> Place | None:
+        if seq not in self._places:
+            cluster_id = await find_cluster_id(self._tx, self._moment.account_id, seq)
+            self._places[seq] = await find_place(self._tx, self._moment, seq, cluster_id)
+        return self._places[seq]
+
+    async def _person(self, uid: str) -> PastPerson | None:
+        if uid not in self._people:
+            steps = await stored.list_person_steps(self._tx, self._moment.account_id, uid, self._moment.last_no)
+            self._people[uid] = person_then(steps)
+        return self._people[uid]
