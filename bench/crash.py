@@ -185,7 +185,7 @@ WHOLE = {
     "ON d.account_id = c.account_id AND d.cluster_seq = c.seq JOIN trust_bundles AS b "
     "ON b.account_id = c.account_id AND b.cluster_seq = c.seq AND b.epoch = c.trust_epoch",
     "policy_stored": "SELECT 'policy/' || name_folded FROM policies",
-    "principal_created": "SELECT p.uid FROM principals AS p JOIN personal_names AS n "
+    "principal_created": "SELECT 'principal/' || p.uid FROM principals AS p JOIN personal_names AS n "
     "ON n.account_id = p.account_id AND n.uid = p.uid",
 }
 _SUBJECTS = "SELECT CASE subject WHEN '' THEN uid ELSE subject END FROM events WHERE kind = ?"
