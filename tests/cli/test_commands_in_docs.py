@@ -27,11 +27,9 @@ def told_commands(text: str) -> Iterator[list[str]]:
     for span in _SPAN.finditer(text):
         lines = [span[1].replace("\n", " ")] if span[1] else span[0].replace("\\\n", " ").splitlines()
         for line in lines:
-            for part in re.split(
-                r"&&|;|\|", re.sub(r"\$\([^)]*\)", "", line)
-            ):  # what another command says is no option
+            for part in re.split(r"&&|;|\|", line.partition("$(")[0]):
                 if found := re.match(r"[$# ]*kubecustody\s+(\S.*)", part):
-                    yield found[1].partition(" #")[0].partition("$(")[0].split()
+                    yield found[1].partition(" #")[0].split()
 
 
 def find_command(words: list[str]) -> tuple[click.Command, list[str]]:
