@@ -272,7 +272,9 @@ def test_whoever_is_cleaned_is_refused_everywhere_and_removed_with_proof(named: 
     anna, lasting = admitted(keeper)
     short = keeper.get(anna, minutes=60)
     eventually(lambda: statuses(keeper.plane, short, lasting) == [200] * 4)
-    told = keeper.client.clean_cluster_user_permissions(keeper.cluster_id, anna, force=True, dry_run=True).rehearsal
+    told = keeper.client.clean_cluster_user_permissions(
+        keeper.cluster_id, anna, force=True, dry_run=True, allow_last_admin=True
+    ).rehearsal
     assert isinstance(told, Rehearsal) and [one.prospect for one in told.credentials] == ["proof"] * 2
     assert statuses(keeper.plane, short, lasting) == [200] * 4
     changes = len(keeper.events("bindings_changed"))
