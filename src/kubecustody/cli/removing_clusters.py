@@ -6,6 +6,7 @@ import time
 import click
 
 from kubecustody.catalogue.removing_clusters import RemoveClusterOutput
+from kubecustody.cli.naming import find_cluster
 from kubecustody.cli.output import note, printable, say
 from kubecustody.cli.remote import calling, remote_options
 from kubecustody.client import Endpoint
@@ -25,7 +26,7 @@ _PAUSE_SECONDS = 2.0
 def remove_command(
     endpoint: Endpoint, cluster: str, clean: bool, leave: bool, wait_seconds: int, dry_run: bool, yes: bool
 ) -> None:
-    """Remove CLUSTER (id) from the server; the cluster itself is not touched.
+    """Remove CLUSTER (id or name) from the server; the cluster itself is not touched.
 
     With --clean it goes once the removal of everything that people hold there is proved; the same command goes on where
     it stopped. Exit codes: 0 it is gone, 1 something waits, 2 a fault that the text explains.
@@ -34,7 +35,8 @@ def remove_command(
         raise OperatorError("Say --clean or --leave: what becomes of what people hold there.")
     removal = "clean" if clean else "leave"
     with calling(endpoint) as client:
-        told = client.remove_cluster(cluster, removal=removal, dry_run=True)
+        cluster_id, _ = find_cluster(client, cluster)
+        told = client.remove_cluster(cluster_id, removal=removal, dry_run=True)
         _tell(told)
         if dry_run:
             return
@@ -42,7 +44,7 @@ def remove_command(
             what = "Ask their removal, and remove the cluster then?" if clean else "Remove the cluster, and leave them?"
             click.confirm(what, abort=True, err=True)
         ends = time.monotonic() + wait_seconds
-        while (told := client.remove_cluster(cluster, removal=removal)).state != "deleted":
+        while (told := client.remove_cluster(cluster_id, removal=removal)).state != "deleted":
             if time.monotonic() > ends:
                 break
             time.sleep(_PAUSE_SECONDS)
