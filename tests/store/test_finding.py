@@ -72,15 +72,15 @@ def of_holder(account_id: str) -> Page:
 
 
 def walk(installation: Installation, page: Page) -> tuple[list[Scanned], list[float]]:
-    """Everything, page by page, and what each page took."""
+    """Everything, page by page, and the seconds of a CPU that each page took."""
     found: list[Scanned] = []
     seconds = []
 
     async def work(custody: Custody) -> None:
         while True:
-            begun = time.perf_counter()
+            begun = time.thread_time()  # reads are done in this thread, and others share the machine
             rows = await custody.store.read(lambda tx: page(tx, found[-1] if found else None))
-            seconds.append(time.perf_counter() - begun)
+            seconds.append(time.thread_time() - begun)
             if not rows:
                 return
             found.extend(rows)
