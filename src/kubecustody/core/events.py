@@ -59,6 +59,8 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "cluster_purged": "A deleted cluster was taken out of the list.",
         "credential_imported": "A certificate that somebody holds was recorded.",
         "credential_issued": "A certificate was issued.",
+        "signed_longer": "A cluster signed for longer than it was asked to; the certificate is to be removed.",
+        "signed_shorter": "A cluster signed for shorter than it was asked to.",
         "issue_begun": "A cluster was asked to sign a certificate.",
         "issue_given_up": "A cluster did not sign, and is asked no more.",
         "credential_matched": "Whose a certificate is was found out by its common name.",
