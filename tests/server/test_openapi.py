@@ -105,6 +105,9 @@ TAKES_ANYTHING = {
 }
 # What the schema allows and the server refuses.
 MEANS_MORE = {
+    "RemoveCluster": "what becomes of what people hold must be said, unless only the plan is asked for",
+    "ListUserKubeConfigStates": "a past time",
+    "ListClusterKubeconfigStates": "a past time",
     "UpdateK8sClusterUserConfigExpire": "an integer that is written as one: to JSON Schema, 720.0 is another way",
     "IssueCredential": "a certificate request",
     "RegisterCluster": "a kubeconfig",
