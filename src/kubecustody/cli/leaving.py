@@ -34,12 +34,20 @@ _POLL_SECONDS = 0.5
     "--cluster", "clusters", multiple=True, metavar="CLUSTER", help="Only in this one (id or name); repeatable."
 )
 @click.option("--compromised", is_flag=True, help="Somebody else may have the keys: nothing of it can be restored.")
+@click.option("--allow-last-admin", is_flag=True, help="Also where a managed cluster so loses its last admin.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be lost and what lives on.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @output_option
 @remote_options
 def leaver_command(
-    endpoint: Endpoint, user: str, clusters: tuple[str, ...], compromised: bool, dry_run: bool, yes: bool, output: str
+    endpoint: Endpoint,
+    user: str,
+    clusters: tuple[str, ...],
+    compromised: bool,
+    allow_last_admin: bool,
+    dry_run: bool,
+    yes: bool,
+    output: str,
 ) -> None:
     """Take away every kubeconfig and permission of USER (uid, name or e-mail address), after a look at what that does.
 
@@ -52,7 +60,9 @@ def leaver_command(
     with calling(endpoint) as client:
         uid = find_uid(client, user)
         chosen = [find_cluster(client, one)[0] for one in clusters] or None
-        told = client.clean_user_permissions(uid, cluster_ids=chosen, force=True, dry_run=True).rehearsal
+        told = client.clean_user_permissions(
+            uid, cluster_ids=chosen, force=True, allow_last_admin=allow_last_admin, dry_run=True
+        ).rehearsal
         if not isinstance(told, Rehearsal):
             raise OperatorError("The server knows no rehearsal; it is older than this program. Nothing was done.")
         print_rows(
@@ -62,7 +72,9 @@ def leaver_command(
         if dry_run or not (told.credentials or told.permissions):
             sys.exit(1 if told.refused else 0)
         confirm(f"Take all of this away from {user}?", yes=yes)
-        task_id = client.clean_user_permissions(uid, cluster_ids=chosen, force=True, compromised=compromised).task_id
+        task_id = client.clean_user_permissions(
+            uid, cluster_ids=chosen, force=True, allow_last_admin=allow_last_admin, compromised=compromised
+        ).task_id
         note(f"Begun as task {task_id}.")
         names = {one.cluster_id: one.cluster_name for one in told.credentials}
         names |= {one.cluster_id: one.cluster_name for one in told.permissions}
