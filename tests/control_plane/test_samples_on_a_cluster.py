@@ -29,7 +29,7 @@ def place(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory)
         keeper.register(signer=False)
         key, kubeconfig = keeper.installation.key, control_plane.kubeconfig()
         named = {"ClusterId": keeper.cluster_id}
-        registering = {"Name": "another", "DryRun": True, "Kubeconfig": kubeconfig}
+        registering = {"Name": "prod", "ReplaceAccess": True, "DryRun": True, "Kubeconfig": kubeconfig}
         yield Place(
             Writer(modules, keeper.server.url),
             [
