@@ -105,7 +105,7 @@ TAKES_ANYTHING = {
 }
 # What the schema allows and the server refuses.
 MEANS_MORE = {
-    "RemoveCluster": "what becomes of what people hold must be said, unless only the plan is asked for",
+    "RemoveCluster": "what is to become of what people hold there",
     "ListUserKubeConfigStates": "a past time",
     "ListClusterKubeconfigStates": "a past time",
     "UpdateK8sClusterUserConfigExpire": "an integer that is written as one: to JSON Schema, 720.0 is another way",
