@@ -100,7 +100,7 @@ def test_what_is_missing_is_told_with_where_to_put_it(place: Place) -> None:
     ("words", "told"),
     [
         (["StealEverything"], f"There is no operation 'StealEverything'. There are: {OPERATION}, "),
-        ([OPERATION, "colour=red"], "has no parameter 'colour'; it has Uid, page_number, page_size, detail."),
+        ([OPERATION, "colour=red"], "has no parameter 'colour'; it has Uid, page_number, page_size, detail, at."),
         ([OPERATION, "page_size"], "'page_size' is no NAME=VALUE."),
         ([OPERATION, "--endpoint", "localhost:8443"], "is no endpoint; it must be https://HOST[:PORT]"),
         ([OPERATION, "--endpoint", "https://x/api"], "without a path"),

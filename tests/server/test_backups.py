@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -22,6 +23,7 @@ from custody.books import ask, check_books, contents
 from installations import PROGRAM, Installation, RunningServer, make_installation, serving
 from kubecustody.pki.sealing import KeyRing
 from kubecustody.settings import load_settings
+from kubecustody.store.migrations import all_migrations
 
 PASSPHRASE = "correct horse battery"
 SIGNALS = ((signal.SIGINT, 130), (signal.SIGTERM, 143))
@@ -291,14 +293,21 @@ def test_store_of_a_newer_program_is_not_restored(home: Home, tmp_path: Path, se
     )
 
 
+def undo_migrations_after(path: Path, version: int) -> None:
+    """Make the store one that an older program left: what later migrations added goes."""
+    added = re.compile(r"^CREATE (TABLE|INDEX) (\w+)|^ALTER TABLE (\w+) ADD COLUMN (\w+)", re.MULTILINE)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for migration in reversed([one for one in all_migrations() if one.version > version]):
+            for kind, name, table, column in reversed(added.findall(migration.sql)):
+                connection.execute(f"DROP {kind} {name}" if kind else f"ALTER TABLE {table} DROP COLUMN {column}")
+            connection.execute("DELETE FROM migrations WHERE version = ?", (migration.version,))
+        connection.commit()
+
+
 def test_a_migration_copies_the_store_beside_itself(home: Home, secret: Path, tmp_path: Path) -> None:
     home.server.stop()
     assert done(home.installation, "migrate") == "The schema is up to date.\n"
-    with contextlib.closing(sqlite3.connect(home.path)) as connection:
-        connection.execute("DELETE FROM migrations WHERE version = 5")
-        for column in ("restored_at", "backup_made_at", "quarantined"):
-            connection.execute(f"ALTER TABLE installation DROP COLUMN {column}")
-        connection.commit()
+    undo_migrations_after(home.path, 4)
     # An older store can be saved and brought back as well.
     assert "Run `kubecustody admin migrate`" in refused(
         home.installation, "backup", tmp_path / "x", "--passphrase-file", secret

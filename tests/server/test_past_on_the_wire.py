@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from homes import GET, HOLDERS, READ_ONLY, STATES, Home, served_home
 
-from custody.books import ask
+from custody.books import ask, tell
 from kubecustody.core.times import format_time
 from kubecustody.custody.clusters import ClusterFields, add_cluster, set_cluster
 
@@ -60,6 +60,14 @@ def test_what_cannot_be_told_is_refused_with_a_reason(home: Home) -> None:
         for operation in (STATES, HOLDERS):
             answer = home.ask("reader", operation, home.clusters[0], query=(("at", at),))
             assert told in home.refusal(answer, "InvalidParameter")
+
+
+def test_a_store_that_an_older_program_began_tells_no_past(home: Home) -> None:
+    at = format_time(int(time.time()))
+    assert home.ask("reader", STATES, home.clusters[0], query=(("at", at),)).status == 200
+    tell(home.path, "UPDATE accounts SET whole_history = 0")  # as the migration does to accounts that are there
+    answer = home.ask("reader", STATES, home.clusters[0], query=(("at", at),))
+    assert "an older program recorded its first events" in home.refusal(answer, "InvalidParameter")
 
 
 def test_a_certificate_is_not_looked_up_in_the_past(home: Home) -> None:

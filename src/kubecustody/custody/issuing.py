@@ -11,7 +11,6 @@ from typing import NamedTuple, TypeVar
 
 from kubecustody.catalogue.kubeconfigs import (
     BareKubeconfigOutput,
-    ClusterInput,
     ExpireInput,
     IssueCredentialInput,
     IssueCredentialOutput,
@@ -259,7 +258,7 @@ async def find_validity_minutes(
     """
     if isinstance(request, ExpireInput):
         return request.expire_hour * 60
-    if isinstance(request, ClusterInput):
+    if isinstance(request, RevokeInput):
         return _life_seconds(custody, None) // 60
     if not isinstance(request, UserKubeconfigInput | SubaccountKubeconfigInput | IssueCredentialInput):
         return None

@@ -27,7 +27,7 @@ from kubecustody.custody import kubeconfig_states as present
 from kubecustody.custody.authentication import Caller
 from kubecustody.store import past as stored
 from kubecustody.store.clusters import find_cluster, find_purged_seq
-from kubecustody.store.events import find_event_at, find_event_time
+from kubecustody.store.events import find_event_at, find_event_time, has_whole_history
 from kubecustody.store.fleet import HeldCredential, ListedCluster, list_clusters
 from kubecustody.store.issuing import HolderRow
 from kubecustody.store.principals import find_principal
@@ -73,6 +73,8 @@ async def find_moment(tx: Transaction, account_id: str, text: str, now: float, p
         raise _refused(parameter, f"{error}.") from error
     if at > now:
         raise _refused(parameter, f"is in the future: here it is {format_time(int(now))}.")
+    if not await has_whole_history(tx, account_id):
+        raise _refused(parameter, "asks what this account cannot tell: an older program recorded its first events.")
     last_no = await find_event_at(tx, account_id, at * 1000)
     if last_no == 0:
         first_ms = await find_event_time(tx, account_id, 1)

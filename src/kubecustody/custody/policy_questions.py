@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 from kubecustody.catalogue.kubeconfigs import (
     CLEAN_CLUSTER_USER_PERMISSIONS,
-    ClusterInput,
     ExpireInput,
     IssueCredentialInput,
+    RevokeInput,
     SubaccountKubeconfigInput,
     UserKubeconfigInput,
 )
@@ -42,7 +42,7 @@ from kubecustody.custody.tasks import CLEAN_IN_ONE
 from kubecustody.store.callers import find_session_holder
 from kubecustody.store.transactions import Transaction
 
-_WITH_VALIDITY = (UserKubeconfigInput, SubaccountKubeconfigInput, IssueCredentialInput, ClusterInput, ExpireInput)
+_WITH_VALIDITY = (UserKubeconfigInput, SubaccountKubeconfigInput, IssueCredentialInput, RevokeInput, ExpireInput)
 
 
 class Call(NamedTuple):
@@ -210,8 +210,8 @@ def _shape_of(call: Call, cluster_id: str) -> Shape:
         return UserKubeconfigInput(cluster_id)
     if wanted is IssueCredentialInput:
         return IssueCredentialInput(cluster_id, csr="")
-    if wanted is ClusterInput:
-        return ClusterInput(cluster_id)
+    if wanted is RevokeInput:
+        return RevokeInput(cluster_id)
     raise _minutes_missing(f"and with {call.operation.name} it hangs on the other parameters")
 
 

@@ -97,7 +97,7 @@ async def find_by_identity(tx: Transaction, account_id: str, kube_system_uid: st
 
 async def set_observation(tx: Transaction, account_id: str, cluster_seq: int, now: int, *, reachable: bool) -> None:
     """Record that a cluster was looked at, and whether it answered."""
-    await tx.execute(_SET_OBSERVATION, account_id, cluster_seq, int(reachable), now)
+    await tx.execute(_SET_OBSERVATION, account_id, cluster_seq, int(reachable), now, now if reachable else None)
 
 
 async def set_seen_state(tx: Transaction, account_id: str, seq: int, state: str) -> None:

@@ -9,6 +9,7 @@ _LIST_OF_PERSON = statement("list_events_of_person")
 _LIST_OF_CLUSTER = statement("list_events_of_cluster")
 _LIST_OF_KIND = statement("list_events_of_kind")
 _FIND_TIME = statement("find_event_time")
+_HAS_WHOLE = statement("has_whole_history")
 _FIND_LAST = statement("find_last_event_no")
 _FIND_CLUSTER = statement("find_first_event_of_cluster")
 
@@ -62,6 +63,11 @@ async def find_event_at(tx: Transaction, account_id: str, at_ms: int) -> int:
         else:
             last = middle - 1
     return first
+
+
+async def has_whole_history(tx: Transaction, account_id: str) -> bool:
+    """Whether the account's events tell all that the past is derived from."""
+    return await tx.fetch_one(_HAS_WHOLE, account_id) is not None
 
 
 async def find_event_time(tx: Transaction, account_id: str, event_no: int) -> int | None:

@@ -38,9 +38,9 @@ SELECT c.cluster_id, c.name FROM cluster_details AS d
 JOIN clusters AS c ON c.account_id = d.account_id AND c.seq = d.cluster_seq
 WHERE d.account_id = :account_id AND d.kube_system_uid = :kube_system_uid AND c.deleted_at IS NULL LIMIT 1;
 
--- name: set_observation(account_id, cluster_seq, reachable, observed_at)
+-- name: set_observation(account_id, cluster_seq, reachable, observed_at, reached_at)
 INSERT INTO cluster_observations (account_id, cluster_seq, reachable, observed_at, reached_at)
-VALUES (:account_id, :cluster_seq, :reachable, :observed_at, CASE WHEN :reachable = 1 THEN :observed_at END)
+VALUES (:account_id, :cluster_seq, :reachable, :observed_at, :reached_at)
 ON CONFLICT (account_id, cluster_seq) DO UPDATE SET reachable = excluded.reachable, observed_at = excluded.observed_at,
     reached_at = COALESCE(excluded.reached_at, cluster_observations.reached_at);
 

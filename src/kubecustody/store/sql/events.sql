@@ -31,6 +31,9 @@ ORDER BY event_no DESC LIMIT :at_most;
 -- name: find_event_time(account_id, event_no)
 SELECT recorded_at_ms FROM events WHERE account_id = :account_id AND event_no = :event_no;
 
+-- name: has_whole_history(account_id)
+SELECT 1 FROM accounts WHERE account_id = :account_id AND whole_history = 1;
+
 -- name: find_last_event_no(account_id)
 SELECT last_event_no FROM accounts WHERE account_id = :account_id;
 
