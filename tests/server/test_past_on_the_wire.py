@@ -5,10 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 from homes import GET, HOLDERS, READ_ONLY, STATES, Home, served_home
+from wire import Answer
 
 from custody.books import ask, tell
 from kubecustody.core.times import format_time
 from kubecustody.custody.clusters import ClusterFields, add_cluster, set_cluster
+from kubecustody.custody.removals import Selection, attest_removal
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,32 @@ def test_the_lists_answer_as_they_did(home: Home) -> None:
     assert detailed["live_credential_count"] == 1 and "can_get_in" not in detailed and "observed_at" not in detailed
 
 
+def test_a_credential_is_described_as_it_was(home: Home) -> None:
+    uid, second = home.people["anna"].uid, home.clusters[1]
+    before = pause()
+    assert home.ask("anna", GET, second).status == 200
+    (row,) = home.ask("reader", "ListCredentials", query=(("ClusterId", second),)).json["credentials"]
+
+    def described(at: str = "", name: str = row["fingerprint"]) -> Answer:
+        query = (("At", at),) if at else ()
+        return home.ask("reader", "DescribeCredential", second, query=query, Credential=name)
+
+    was, between = described().json, pause()
+    home.installation.change(attest_removal, which_cluster=second, selection=Selection(user=uid))
+    pause()
+    now = described().json
+    assert (was["cert_state"], now["cert_state"]) == ("Unexpired", "Removed")
+    then = described(between).json
+    apart = ("evidence", "prospect", "private_key")
+    assert {name: value for name, value in then.items() if name not in apart} == {
+        name: value for name, value in was.items() if name not in apart
+    }
+    assert [one["kind"] for one in then["key_disclosures"]] == ["private_key_disclosed"]
+    home.refusal(described(before), "ErrorCredentialNotFound")
+    by_serial = described(between, row["serial"])
+    assert "At: goes with a fingerprint" in home.refusal(by_serial, "InvalidParameter")
+
+
 def test_what_cannot_be_told_is_refused_with_a_reason(home: Home) -> None:
     first = ask(home.path, "SELECT recorded_at_ms FROM events WHERE event_no = 1")[0][0]
     for at, told in (
@@ -68,6 +96,7 @@ def test_a_store_that_an_older_program_began_tells_no_past(home: Home) -> None:
     tell(home.path, "UPDATE accounts SET whole_history = 0")  # as the migration does to accounts that are there
     answer = home.ask("reader", STATES, home.clusters[0], query=(("at", at),))
     assert "an older program recorded its first events" in home.refusal(answer, "InvalidParameter")
+    tell(home.path, "UPDATE accounts SET whole_history = 1")
 
 
 def test_a_certificate_is_not_looked_up_in_the_past(home: Home) -> None:

@@ -260,6 +260,18 @@ class DescribeCredentialInput(Shape):
 
     cluster_id: Annotated[str, CLUSTER_ID]
     credential: Annotated[str, CREDENTIAL]
+    at: Annotated[
+        str,
+        Member(
+            "A past time (RFC 3339): what would have been answered then, without evidence, prospect and private_key. "
+            "It goes with a fingerprint. Left out, it is now.",
+            example="2026-11-24T09:00:00Z",
+            wire_name="At",
+            location=Location.QUERY,
+            most=40,
+            ours=True,
+        ),
+    ] = ""
 
 
 class CredentialEvidence(Shape):
@@ -342,6 +354,7 @@ DESCRIBE_CREDENTIAL = Operation(
     input=DescribeCredentialInput,
     output=DescribeCredentialOutput,
     errors=(ClusterNotFound, CredentialNotFound, CredentialAmbiguous),
+    changes=(Change("2026-11-24", "At answers for a past time."),),
     ours=True,
 )
 

@@ -279,11 +279,13 @@ class Calls:
             ),
         )
 
-    def describe_credential(self, cluster_id: str, credential: str) -> DescribeCredentialOutput:
+    def describe_credential(self, cluster_id: str, credential: str, *, at: str = "") -> DescribeCredentialOutput:
         """Look at one credential: its facts, the evidence about it, its events, and who was given its private key."""
         return cast(
             "DescribeCredentialOutput",
-            self._call("DescribeCredential", DescribeCredentialInput(cluster_id=cluster_id, credential=credential)),
+            self._call(
+                "DescribeCredential", DescribeCredentialInput(cluster_id=cluster_id, credential=credential, at=at)
+            ),
         )
 
     def revoke_credential(
@@ -816,12 +818,12 @@ class AsyncCalls:
             ),
         )
 
-    async def describe_credential(self, cluster_id: str, credential: str) -> DescribeCredentialOutput:
+    async def describe_credential(self, cluster_id: str, credential: str, *, at: str = "") -> DescribeCredentialOutput:
         """Look at one credential: its facts, the evidence about it, its events, and who was given its private key."""
         return cast(
             "DescribeCredentialOutput",
             await self._call(
-                "DescribeCredential", DescribeCredentialInput(cluster_id=cluster_id, credential=credential)
+                "DescribeCredential", DescribeCredentialInput(cluster_id=cluster_id, credential=credential, at=at)
             ),
         )
 

@@ -50,7 +50,7 @@ R = TypeVar("R", bound=CredentialRow)
 LOOKED_AT = 1000
 _MOST_EVENTS = 100
 _MOST_OF_A_SERIAL = 100
-_EVERY_SEQ = 2**62
+_EVERY_SEQ = _EVERY_EVENT = 2**62
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]{1,64}")
@@ -133,7 +133,7 @@ def read_filters(request: ListCredentialsInput) -> tuple[int | None, bytes | Non
             faults.append(Fault("ExpiresBefore", f"{error}."))
     if request.fingerprint and request.serial:
         faults.append(Fault("Serial", "does not go with Fingerprint, which names one certificate already."))
-    if request.fingerprint and (fingerprint := _parse_fingerprint(request.fingerprint)) is None:
+    if request.fingerprint and (fingerprint := parse_fingerprint(request.fingerprint)) is None:
         faults.append(Fault("Fingerprint", "is none: it must be 64 hex digits, the SHA-256 of the DER certificate."))
     if request.serial and (serial := _parse_serial(request.serial)) is None:
         faults.append(Fault("Serial", "is none: it must be at most 64 hex digits."))
@@ -142,7 +142,8 @@ def read_filters(request: ListCredentialsInput) -> tuple[int | None, bytes | Non
     return before, fingerprint, serial
 
 
-def _parse_fingerprint(text: str) -> bytes | None:
+def parse_fingerprint(text: str) -> bytes | None:
+    """The fingerprint that this hex, with colons or without, spells; None where it is none."""
     digits = text.replace(":", "").lower()
     return bytes.fromhex(digits) if _FINGERPRINT.fullmatch(digits) else None
 
@@ -259,20 +260,18 @@ async def describe_credential(
     tx: Transaction, caller: Caller, request: DescribeCredentialInput, now: float
 ) -> DescribeCredentialOutput:
     """All that is known of one credential. Raises ClusterNotFound, CredentialNotFound, CredentialAmbiguous."""
+    if request.at:
+        from kubecustody.custody import past_credentials  # which uses what stands here
+
+        return await past_credentials.describe_credential(tx, caller, request, now)
     account_id = caller.account_id
     cluster = await find_cluster(tx, account_id, request.cluster_id)
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)
     one = await get_credential(tx, account_id, cluster, request.credential)
     details = await finding.get_credential_details(tx, account_id, one.facts.number)
-    removals = await finding.list_removals(tx, account_id, one.facts.number)
-    subject = f"credential/{details.fingerprint.hex()}" if details.fingerprint else ""
-    events = await finding.list_events_about(tx, account_id, cluster.seq, subject, _MOST_EVENTS)
-    disclosed = await finding.list_events_about(
-        tx, account_id, cluster.seq, subject, _MOST_EVENTS, "private_key_disclosed"
-    )
     answer = row_of(one, details, now, DescribeCredentialOutput)
-    answer.cert_state_reason = _reason(one, removals, now)
+    await add_history(tx, account_id, answer, one, now, _EVERY_EVENT)
     answer.prospect = foresee(one.facts, await find_keeping(tx, account_id, cluster.seq, cleans=False), now)
     answer.private_key = _private_key(details)
     answer.temporary_minutes = details.temporary_minutes
@@ -281,12 +280,24 @@ async def describe_credential(
         for evidence in await list_evidence(tx, account_id, one.facts.number)
         if evidence.kind in EVIDENCE_KINDS
     )
+    return answer
+
+
+async def add_history(
+    tx: Transaction, account_id: str, answer: DescribeCredentialOutput, one: Scanned, at: float, last_no: int
+) -> None:
+    """Tell what happened to a credential until that moment, which is that event, and why its state is what it is."""
+    steps = await finding.list_removals(tx, account_id, one.facts.number)
+    removals = [step for step in steps if step.occurred_at <= at]
+    subject = f"credential/{answer.fingerprint}" if answer.fingerprint else ""
+    answer.cert_state_reason = _reason(one, removals, at)
     answer.removals = tuple(
         CredentialRemoval(step.kind, format_time(step.occurred_at), step.actor, step.reason) for step in removals
     )
-    answer.key_disclosures = _shown(disclosed)
-    answer.events = _shown(events)
-    return answer
+    answer.events, answer.key_disclosures = [
+        _shown(await finding.list_events_about(tx, account_id, one.cluster_seq, subject, last_no, _MOST_EVENTS, kind))
+        for kind in ("", "private_key_disclosed")
+    ]
 
 
 async def get_credential(tx: Transaction, account_id: str, cluster: Cluster, credential: str) -> Scanned:
@@ -294,7 +305,7 @@ async def get_credential(tx: Transaction, account_id: str, cluster: Cluster, cre
 
     Raises CredentialNotFound, CredentialAmbiguous.
     """
-    fingerprint, serial = _parse_fingerprint(credential), _parse_serial(credential)
+    fingerprint, serial = parse_fingerprint(credential), _parse_serial(credential)
     if fingerprint is not None:
         found = await finding.scan_credentials_by_fingerprint(tx, account_id, fingerprint, cluster.seq - 1, 1)
     elif serial is not None:

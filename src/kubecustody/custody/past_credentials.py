@@ -1,7 +1,15 @@
-"""ListCredentials as it would have been answered at a moment: each credential folded from its events."""
+"""ListCredentials and DescribeCredential as they would have been answered at a moment: folded from events."""
 
-from kubecustody.catalogue.credentials import CredentialRow, ListCredentialsInput, ListCredentialsOutput
-from kubecustody.core.errors import Fault, ParametersRefused, UserNotFound
+from typing import TypeVar
+
+from kubecustody.catalogue.credentials import (
+    CredentialRow,
+    DescribeCredentialInput,
+    DescribeCredentialOutput,
+    ListCredentialsInput,
+    ListCredentialsOutput,
+)
+from kubecustody.core.errors import CredentialNotFound, Fault, ParametersRefused, UserNotFound
 from kubecustody.core.past import PastPerson, Recorded, credential_then, person_then
 from kubecustody.custody import credentials as present
 from kubecustody.custody.authentication import Caller
@@ -12,6 +20,8 @@ from kubecustody.store.events import find_cluster_id
 from kubecustody.store.finding import Scanned, get_credential_details
 from kubecustody.store.principals import find_principal
 from kubecustody.store.transactions import Transaction
+
+R = TypeVar("R", bound=CredentialRow)
 
 LOOKED_AT = 300
 
@@ -36,10 +46,32 @@ async def list_credentials(
         answer.next_token = str(recorded.number)
         one = await reader.read(seq, recorded)
         if one is not None and present.fits(one, filters, moment.at):
-            answer.credentials.append(await reader.row(one))
+            answer.credentials.append(await reader.row(one, CredentialRow))
     else:
         if len(scanned) < LOOKED_AT:
             answer.next_token = ListCredentialsOutput([]).next_token
+    return answer
+
+
+async def describe_credential(
+    tx: Transaction, caller: Caller, request: DescribeCredentialInput, now: float
+) -> DescribeCredentialOutput:
+    """One credential with what had happened to it. Of what only the newest is kept (evidence) nothing is told.
+
+    Raises ClusterNotFound, CredentialNotFound, ParametersRefused.
+    """
+    fingerprint = present.parse_fingerprint(request.credential)
+    if fingerprint is None:
+        raise ParametersRefused((Fault("At", "goes with a fingerprint as Credential; ListCredentials tells it."),))
+    moment = await find_moment(tx, caller.account_id, request.at, now, "At")
+    place = await find_past_cluster(tx, moment, request.cluster_id)
+    recorded = await stored.find_recorded(tx, moment.account_id, place.seq, fingerprint)
+    reader = _Reader(tx, moment)
+    one = await reader.read(place.seq, recorded) if recorded else None
+    if one is None:
+        raise CredentialNotFound(request.credential, place.cluster_id)
+    answer = await reader.row(one, DescribeCredentialOutput)
+    await present.add_history(tx, moment.account_id, answer, one, moment.at, moment.last_no)
     return answer
 
 
@@ -76,8 +108,8 @@ class _Reader:
         deleted_at = self._moment.at if person and person.deleted else None
         return Scanned(then.facts, then.uid, seq, place.then.trust_epoch, deleted_at)
 
-    async def row(self, one: Scanned) -> CredentialRow:
-        """What the list says of it."""
+    async def row(self, one: Scanned, shape: type[R]) -> R:
+        """What is said of it."""
         place, at = await self._place(one.cluster_seq), self._moment.at
         assert place is not None
         person = await self._person(one.uid) if one.uid else None
@@ -91,7 +123,7 @@ class _Reader:
             holder_deleted_at=one.holder_deleted_at,
             holder_name=who.name if who else None,
         )
-        return present.row_of(one, details, at, CredentialRow)
+        return present.row_of(one, details, at, shape)
 
     async def _place(self, seq: int) -> Place | None:
         if seq not in self._places:

@@ -118,11 +118,14 @@ async def list_removals(tx: Transaction, account_id: str, credential_no: int) ->
 
 
 async def list_events_about(
-    tx: Transaction, account_id: str, cluster_seq: int, subject: str, at_most: int, kind: str | None = None
+    tx: Transaction, account_id: str, cluster_seq: int, subject: str, last_no: int, at_most: int, kind: str = ""
 ) -> list[ShownEvent]:
-    """At most `at_most` events about a subject of a cluster, of one kind if that is said, the newest first."""
-    if kind is None:
-        rows = await tx.fetch_all(_LIST_EVENTS, account_id, cluster_seq, subject, at_most)
+    """Events about a subject of a cluster, of one kind if that is said, the newest first.
+
+    They are at most `at_most`, none with a number above `last_no`.
+    """
+    if not kind:
+        rows = await tx.fetch_all(_LIST_EVENTS, account_id, cluster_seq, subject, last_no, at_most)
     else:
-        rows = await tx.fetch_all(_LIST_EVENTS_OF_KIND, account_id, cluster_seq, subject, kind, at_most)
+        rows = await tx.fetch_all(_LIST_EVENTS_OF_KIND, account_id, cluster_seq, subject, kind, last_no, at_most)
     return [ShownEvent._make(row) for row in rows]

@@ -64,12 +64,14 @@ WHERE k.account_id = :account_id AND k.credential_no = :credential_no;
 SELECT kind, actor, reason, evidence, occurred_at FROM removals
 WHERE account_id = :account_id AND credential_no = :credential_no ORDER BY removal_no;
 
--- name: list_newest_events_about(account_id, cluster_seq, subject, at_most)
+-- name: list_newest_events_about(account_id, cluster_seq, subject, last_no, at_most)
 SELECT event_no, recorded_at_ms, kind, actor, request_id, reason FROM events
 WHERE account_id = :account_id AND subject = :subject AND subject <> '' AND cluster_seq = :cluster_seq
+    AND event_no <= :last_no
 ORDER BY event_no DESC LIMIT :at_most;
 
--- name: list_newest_events_of_kind_about(account_id, cluster_seq, subject, kind, at_most)
+-- name: list_newest_events_of_kind_about(account_id, cluster_seq, subject, kind, last_no, at_most)
 SELECT event_no, recorded_at_ms, kind, actor, request_id, reason FROM events
 WHERE account_id = :account_id AND subject = :subject AND subject <> '' AND cluster_seq = :cluster_seq AND kind = :kind
+    AND event_no <= :last_no
 ORDER BY event_no DESC LIMIT :at_most;
