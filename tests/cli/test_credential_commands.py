@@ -27,6 +27,7 @@ from custody.books import contents, plain
 from installations import PROGRAM, Installation, RunningServer, make_installation, serving
 from kubeconfig.conftest import Kubectl
 from kubecustody.core.names import PrincipalKind
+from kubecustody.core.times import format_time
 from kubecustody.custody.policies import set_attachment
 from kubecustody.custody.principals import NewAccessKey, add_access_key, add_principal, delete_principal
 from kubecustody.custody.signers import make_signer
@@ -524,3 +525,22 @@ def test_a_report_of_many_pages_has_each_credential_once(tmp_path: Path) -> None
             run_process(["report", "--state", "Removed"], {"PATH": os.environ["PATH"], **key}).out
             == "No credentials.\n"
         )
+
+
+def test_a_report_of_a_past_time_is_what_it_was(town: Town) -> None:
+    last = town.openssl.make(f"/O=system:users/CN={ALICE}-9", by=town.ca)
+    town.take("staging", last)
+    time.sleep(1.1)
+    at = format_time(int(time.time()))
+    time.sleep(1.1)
+    was = town.json("report", "--user", ALICE)
+    ended = town.run("kill", last.certificate_path, "--reason", "lost", "--yes")
+    assert ended.code == 0, ended
+    assert town.json("report", "--user", ALICE) != was
+
+    def in_order(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return sorted(rows, key=lambda row: (row["fingerprint"], row["cluster"]))
+
+    assert in_order(town.json("report", "--user", ALICE, "--at", at)) == in_order(was)
+    early = town.run("report", "--at", "2020-01-01T00:00:00Z")
+    assert early.code == 1 and "before the account's first event" in early.err

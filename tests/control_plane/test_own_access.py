@@ -149,7 +149,7 @@ def test_a_certificate_is_renewed_by_the_clusters_signer_where_it_is_managed(own
         assert "only observed" in told and format_time(before) in told
         own.manage()
         ((kind, after, _),) = rows_of(own.path, ENDS)
-        assert kind == "certificate" and 3600 < after - before < 4600
+        assert kind == "certificate" and 3590 < after - before < 4600
         ok, told = findings(own)["access"]
         assert ok and "It is renewed before, by itself." in told
         ok, told = findings(own)["signer"]

@@ -128,7 +128,10 @@ def connection(installation: Installation) -> Iterator[sqlite3.Connection]:
             "k USING INDEX credentials_by_age (account_id=? AND uid=? AND "
             "(cluster_seq,issued_at,credential_no)>(?,?,?) AND cluster_seq<?)",
         ),
-        ("list_newest_events_about", "events USING INDEX events_by_subject (account_id=? AND subject=? AND event_no<?)"),
+        (
+            "list_newest_events_about",
+            "events USING INDEX events_by_subject (account_id=? AND subject=? AND event_no<?)",
+        ),
     ],
 )
 def test_each_begins_in_an_index_and_nothing_is_sorted(connection: sqlite3.Connection, name: str, first: str) -> None:
