@@ -113,6 +113,7 @@ MEANS_MORE = {
     "RegisterCluster": "a kubeconfig",
     "ListCredentials": "times, fingerprints and serial numbers",
     "RevokeCredential": "a fingerprint or serial number, and a reason that is not blank",
+    "DescribeCredential": "a past time, and the fingerprint that goes with it",
     "RestoreCredential": "a reason that is not blank",
     "ListEvents": "times and kinds of events",
     "ListOwnEvents": "times and kinds of events",
