@@ -135,6 +135,7 @@ def test_promtool_takes_the_rules_and_each_alert_sounds_when_it_should_and_only_
 
 
 def test_promtool_finds_nothing_wrong_with_what_the_server_tells(prometheus: str) -> None:
+    await_sample(prometheus, 'up{job="kubecustody"} == 1')  # it knows no target as soon as it listens
     target = ask(prometheus, "targets")["activeTargets"][0]["scrapeUrl"]
     assert promtool("check", "metrics", text=read(target)) == ""
 
