@@ -137,8 +137,14 @@ def test_a_new_access_is_tried_before_it_takes_the_old_ones_place(own: Keeper, p
         assert rows_of(own.path, ENDS) != before
 
 
+def requests_of_ours(plane: ControlPlane) -> set[str]:
+    requests = plane.ask("GET", "/apis/certificates.k8s.io/v1/certificatesigningrequests").document["items"]
+    return {one["metadata"]["name"] for one in requests if one["metadata"]["name"].startswith("kubecustody-")}
+
+
 def test_a_certificate_is_renewed_by_the_clusters_signer_where_it_is_managed(own: Keeper, observer: Object) -> None:
     plane, name = own.plane, "kubecustody-by-certificate"
+    there = requests_of_ours(plane)
     old = plane.issue(name, groups=[], begins=-3600, ends=900)
     with bound_by_others(plane, role_binding(name, name, role=NAME)):
         eventually(lambda: plane.ask("GET", f"{RBAC}/clusterrolebindings", old).status == 200)
@@ -154,8 +160,7 @@ def test_a_certificate_is_renewed_by_the_clusters_signer_where_it_is_managed(own
         assert ok and "It is renewed before, by itself." in told
         ok, told = findings(own)["signer"]
         assert ok and told.startswith("The cluster signed a trial")
-    requests = plane.ask("GET", "/apis/certificates.k8s.io/v1/certificatesigningrequests").document["items"]
-    assert [one for one in requests if one["metadata"]["name"].startswith("kubecustody-")] == []
+    assert requests_of_ours(plane) <= there  # what other tests left may go meanwhile
 
 
 def test_one_of_masters_cannot_be_renewed_and_is_told_in_time(own: Keeper) -> None:
