@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED
+from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED, past_time
 from kubecustody.catalogue.model import AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.catalogue.states import CAN_GET_IN, CERT_STATES
@@ -156,15 +156,7 @@ class ListCredentialsInput(Shape):
     ] = ""
     at: Annotated[
         str,
-        Member(
-            "A past time (RFC 3339): what would have been answered then, by number. It does not go with Fingerprint or "
-            "Serial. Left out, it is now.",
-            example="2026-11-24T09:00:00Z",
-            wire_name="At",
-            location=Location.QUERY,
-            most=40,
-            ours=True,
-        ),
+        past_time(", by number. It does not go with Fingerprint or Serial.", "At"),
     ] = ""
 
 
@@ -262,15 +254,7 @@ class DescribeCredentialInput(Shape):
     credential: Annotated[str, CREDENTIAL]
     at: Annotated[
         str,
-        Member(
-            "A past time (RFC 3339): what would have been answered then, without evidence, prospect and private_key. "
-            "It goes with a fingerprint. Left out, it is now.",
-            example="2026-11-24T09:00:00Z",
-            wire_name="At",
-            location=Location.QUERY,
-            most=40,
-            ours=True,
-        ),
+        past_time(", without evidence, prospect and private_key. It goes with a fingerprint.", "At"),
     ] = ""
 
 

@@ -8,6 +8,20 @@ CLUSTER_ID = Member(
     wire_name="ClusterId",
     location=Location.PATH,
 )
+
+
+def past_time(told: str, wire_name: str) -> Member:
+    """A past time that is asked about. told: what would have been answered then."""
+    return Member(
+        f"A past time (RFC 3339): what would have been answered then{told} Left out, it is now.",
+        example="2026-11-24T09:00:00Z",
+        wire_name=wire_name,
+        location=Location.QUERY,
+        most=40,
+        ours=True,
+    )
+
+
 ALLOW_LAST_ADMIN = Member(
     "Whether a managed cluster may lose the last person who is permitted admin of it.",
     example="true",

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import msgspec
 
-from kubecustody.catalogue.members import CLUSTER_ID
+from kubecustody.catalogue.members import CLUSTER_ID, past_time
 from kubecustody.catalogue.model import (
     ALL_RESOURCES,
     LARGEST_INTEGER,
@@ -75,13 +75,7 @@ EVIDENCE_OUTCOMES = {
 }
 
 
-AT = Member(
-    "A past time (RFC 3339): what would have been answered then, as far as events tell it. Left out, it is now.",
-    example="2026-11-24T09:00:00Z",
-    location=Location.QUERY,
-    most=40,
-    ours=True,
-)
+AT = past_time(", as far as events tell it.", "at")
 
 
 class ListUserKubeConfigStatesInput(Shape):

@@ -1,21 +1,7 @@
-"""What the commands for clusters share: listing them, and telling reports."""
+"""How the commands for clusters tell a report."""
 
-from kubecustody.catalogue.clusters import ListedCluster
 from kubecustody.catalogue.registering import ClusterReportOutput
 from kubecustody.cli.output import printable, say
-from kubecustody.client import Client
-
-_PAGE_SIZE = 100
-
-
-def list_clusters(client: Client) -> list[ListedCluster]:
-    """Every cluster of the account, in detail."""
-    found: list[ListedCluster] = []
-    number = 1
-    while page := client.describe_clusters_v1(page_number=number, page_size=_PAGE_SIZE, detail=True).clusters:
-        found += page
-        number += 1
-    return found
 
 
 def tell_report(name: str, report: ClusterReportOutput) -> bool:

@@ -345,10 +345,11 @@ def _blind_spots(client: Client, rows: list[CredentialRow], cluster_id: str) -> 
     """What the report cannot see, in sentences."""
     texts = ["This lists what was issued or imported here; certificates made elsewhere and tokens are not seen."]
     try:
-        clusters = [one for one in list_clusters(client) if cluster_id in ("", one.cluster_id)]
+        found = list_clusters(client)
     except ApiError as error:
         texts.append(f"Which clusters were never observed cannot be told: {error.message}")
     else:
+        clusters = [one for one in found if one.state != "deleted" and cluster_id in ("", one.cluster_id)]
         if unseen := [one.name for one in clusters if not one.current_version]:
             more = f" and {len(unseen) - _NAMED} more" if len(unseen) > _NAMED else ""
             count = _counted(len(unseen), "cluster")

@@ -9,9 +9,9 @@ import msgspec
 
 from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
-from kubecustody.cli.cluster_reports import list_clusters, tell_report
+from kubecustody.cli.cluster_reports import tell_report
 from kubecustody.cli.fleet_files import apply_command
-from kubecustody.cli.naming import find_cluster
+from kubecustody.cli.naming import find_cluster, list_clusters
 from kubecustody.cli.output import note, output_option, print_rows, printable, say, to_json
 from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
 from kubecustody.cli.remote import calling, remote_options
@@ -40,7 +40,7 @@ clusters_group.add_command(remove_command)
 def list_command(endpoint: Endpoint, output: str) -> None:
     """List the clusters."""
     with calling(endpoint) as client:
-        found = list_clusters(client)
+        found = list_clusters(client, detail=True)
     rows = [
         {
             "name": one.name,
@@ -205,7 +205,9 @@ def _tell_steps(plan: ManageClusterOutput) -> None:
 
 def _reached(client: Client) -> list[str]:
     """The clusters that the server can reach."""
-    return [one.cluster_id for one in list_clusters(client) if one.mode != "none" and one.state != "deleted"]
+    return [
+        one.cluster_id for one in list_clusters(client, detail=True) if one.mode != "none" and one.state != "deleted"
+    ]
 
 
 def _read(path: Path) -> bytes:

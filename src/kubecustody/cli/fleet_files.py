@@ -16,8 +16,9 @@ import yaml
 from kubecustody.catalogue.clusters import ListedCluster
 from kubecustody.catalogue.registering import ClusterReportOutput
 from kubecustody.cli.as_kubectl import kubeconfig_files
-from kubecustody.cli.cluster_reports import list_clusters, tell_report
+from kubecustody.cli.cluster_reports import tell_report
 from kubecustody.cli.expectations import compose
+from kubecustody.cli.naming import list_clusters
 from kubecustody.cli.output import note, printable, say
 from kubecustody.cli.remote import calling, remote_options
 from kubecustody.client import ApiError, Client, Endpoint
@@ -66,7 +67,7 @@ def apply_command(endpoint: Endpoint, fleet: Path, dry_run: bool, prune: bool, y
     """
     wanted = read_fleet(fleet)
     with calling(endpoint) as client:
-        known = {one.cluster_id: one for one in list_clusters(client) if one.state != "deleted"}
+        known = {one.cluster_id: one for one in list_clusters(client, detail=True) if one.state != "deleted"}
         found = _look_at_all(client, wanted)
         for one, cluster_id in zip(wanted, found, strict=True):
             _tell_change(one, known.get(cluster_id))

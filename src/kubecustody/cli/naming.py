@@ -23,22 +23,23 @@ def find_cluster(client: Client, cluster: str) -> tuple[str, bool]:
     if looks_like_cluster_id(cluster):
         return cluster, True  # no cluster can be called so
     try:
-        alive = [one.cluster_id for one in list_clusters(client, cluster) if one.name == cluster]
+        found = list_clusters(client, name=cluster)
     except ApiError as error:
         if error.code != "StatusForbidden":
             raise
         return cluster, False
+    alive = [one.cluster_id for one in found if one.name == cluster and one.state != "deleted"]
     if len(alive) > 1:
         raise OperatorError(f"Several clusters are called {cluster}; say which by its id: {', '.join(alive)}.")
     return alive[0] if alive else cluster, True
 
 
-def list_clusters(client: Client, part: str = "") -> list[ListedCluster]:
-    """Every cluster that is not deleted and has this in its name."""
+def list_clusters(client: Client, *, name: str = "", detail: bool = False) -> list[ListedCluster]:
+    """Every cluster that has this in its name, also those that are deleted and still listed."""
     found: list[ListedCluster] = []
     for number in count(1):
-        page = client.describe_clusters_v1(name=part, page_number=number, page_size=_PAGE_SIZE)
-        found += (one for one in page.clusters if one.state != "deleted")
+        page = client.describe_clusters_v1(name=name, page_number=number, page_size=_PAGE_SIZE, detail=detail)
+        found += page.clusters
         if len(page.clusters) < _PAGE_SIZE:
             break
     return found

@@ -9,6 +9,7 @@ Each coroutine is one request, unless it says more, and raises ClusterError. Not
 level-based and come again.
 """
 
+import asyncio
 import base64
 import ipaddress
 import json
@@ -50,6 +51,7 @@ MOST_API_SERVERS = 100
 WORD = re.compile(r"[A-Za-z0-9.+_-]{1,64}")  # a version, or a uid
 MARKER_NAME = "kubecustody-owner"
 SIGNER_NAME = "kubernetes.io/kube-apiserver-client"
+_LOOK_SECONDS = 0.25
 
 KUBE_SYSTEM = "/api/v1/namespaces/kube-system"
 CONFIG_MAPS = f"{KUBE_SYSTEM}/configmaps"
@@ -390,6 +392,15 @@ class Cluster:
         """The request as it is. Raises NotFound: Kubernetes deletes it about an hour after it was decided."""
         path = f"{REQUESTS}/{_segment(name)}"
         return _csr_state(await self._api.ask("GET", path, documents.CertificateSigningRequest))
+
+    async def wait_for_csr(self, state: CsrState, most_looks: int) -> CsrState:
+        """The request once it is signed, denied or failed, or as it is after so many looks, four a second."""
+        for _ in range(most_looks):
+            if state.certificate is not None or state.denied or state.failed:
+                break
+            await asyncio.sleep(_LOOK_SECONDS)
+            state = await self.get_csr(state.name)
+        return state
 
     async def delete_csr(self, name: str, *, uid: str | None = None) -> None:
         """Let there be no such request. Raises NotFound, and Conflict where it is not the one with this uid."""

@@ -50,7 +50,7 @@ R = TypeVar("R", bound=CredentialRow)
 LOOKED_AT = 1000
 _MOST_EVENTS = 100
 _MOST_OF_A_SERIAL = 100
-_EVERY_SEQ = _EVERY_EVENT = 2**62
+_EVERY_SEQ = 2**62
 
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 _HEX = re.compile(r"[0-9a-f]{1,64}")
@@ -271,7 +271,7 @@ async def describe_credential(
     one = await get_credential(tx, account_id, cluster, request.credential)
     details = await finding.get_credential_details(tx, account_id, one.facts.number)
     answer = row_of(one, details, now, DescribeCredentialOutput)
-    await add_history(tx, account_id, answer, one, now, _EVERY_EVENT)
+    await add_history(tx, account_id, answer, one, now, finding.EVERY_EVENT)
     answer.prospect = foresee(one.facts, await find_keeping(tx, account_id, cluster.seq, cleans=False), now)
     answer.private_key = _private_key(details)
     answer.temporary_minutes = details.temporary_minutes
@@ -295,7 +295,7 @@ async def add_history(
         CredentialRemoval(step.kind, format_time(step.occurred_at), step.actor, step.reason) for step in removals
     )
     answer.events, answer.key_disclosures = [
-        _shown(await finding.list_events_about(tx, account_id, one.cluster_seq, subject, last_no, _MOST_EVENTS, kind))
+        _shown(await finding.list_events_about(tx, account_id, one.cluster_seq, subject, _MOST_EVENTS, kind, last_no))
         for kind in ("", "private_key_disclosed")
     ]
 

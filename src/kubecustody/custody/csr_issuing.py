@@ -5,7 +5,6 @@ request has the name of what was recorded before, only that very request is appr
 recorded twice. A pass over the cluster completes what was cut off.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 
@@ -25,8 +24,7 @@ from kubecustody.store.clusters import find_cluster_by_seq
 from kubecustody.store.pending import PendingIssue, drop_pending, list_pending
 from kubecustody.store.transactions import Transaction
 
-_POLLS = 60
-_POLL_SECONDS = 0.25
+_MOST_LOOKS = 60
 _LEFT_ALONE_SECONDS = 60  # whoever began it may still be at it
 _GIVEN_UP_SECONDS = 600
 _LABELS = {"app.kubernetes.io/managed-by": "kubecustody"}
@@ -79,13 +77,9 @@ async def _have_signed(reached: Reached, pending: PendingIssue) -> bytes:
     _check_ours(pending, state)
     if not state.approved:
         state = await reached.approve_csr(name, uid=state.uid)
-    for _ in range(_POLLS):
-        if state.certificate is not None:
-            return state.certificate
-        if state.denied or state.failed:
-            break
-        await asyncio.sleep(_POLL_SECONDS)
-        state = await reached.get_csr(name)
+    state = await reached.wait_for_csr(state, _MOST_LOOKS)
+    if state.certificate is not None:
+        return state.certificate
     word = "denied" if state.denied else "failed" if state.failed else "left unsigned"
     raise ClusterNotUsable(f"its signer {word} the request {name}. Look at the controller manager's signing settings.")
 

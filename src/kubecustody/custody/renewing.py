@@ -4,14 +4,12 @@ A ServiceAccount's token is renewed by a TokenRequest for that very account; a c
 signer, and only in clusters that are managed, since a request is an object that is written there.
 """
 
-import asyncio
 import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
 from kubecustody.cluster.access import Access, Life, dump_access, find_life, load_access
 from kubecustody.cluster.client import Cluster as Reached
-from kubecustody.cluster.client import CsrState
 from kubecustody.cluster.errors import ClusterError
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.profiles import OWN_TOKEN_SECONDS
@@ -30,7 +28,7 @@ MASTERS = "system:masters"
 GIVE_ANOTHER = "Give another with `kubecustody clusters bootstrap`, or `clusters add --replace`."
 
 _SHORTEST_SECONDS = 600  # Kubernetes' own limit for both
-_POLLS, _POLL_SECONDS = 40, 0.25
+_MOST_LOOKS = 40
 
 
 class RenewalImpossible(OperatorError):
@@ -121,21 +119,13 @@ async def have_signed(reached: Reached, name: str, csr: str, seconds: int) -> by
     """
     state = await reached.create_csr(name, csr, seconds, {"app.kubernetes.io/managed-by": "kubecustody"})
     try:
-        return await _wait_for_signature(reached, await reached.approve_csr(name, uid=state.uid))
+        state = await reached.wait_for_csr(await reached.approve_csr(name, uid=state.uid), _MOST_LOOKS)
     finally:
         with contextlib.suppress(ClusterError):  # Kubernetes deletes it by itself after an hour
             await reached.delete_csr(name, uid=state.uid)
-
-
-async def _wait_for_signature(reached: Reached, state: CsrState) -> bytes:
-    for _ in range(_POLLS):
-        if state.certificate is not None:
-            return state.certificate
-        if state.denied or state.failed:
-            break
-        await asyncio.sleep(_POLL_SECONDS)
-        state = await reached.get_csr(state.name)
-    raise RenewalImpossible("the cluster did not sign. Look at the controller manager's signing settings.")
+    if state.certificate is None:
+        raise RenewalImpossible("the cluster did not sign. Look at the controller manager's signing settings.")
+    return state.certificate
 
 
 async def _replace(

@@ -210,5 +210,4 @@ async def _may_somebody_have_its_key(tx: Transaction, account_id: str, one: Rest
     if one.key_kept or one.holders_key or one.origin != "issued" or one.fingerprint is None:
         return True
     subject = f"credential/{one.fingerprint.hex()}"
-    newest = await list_events_about(tx, account_id, one.cluster_seq, subject, 2**62, 1, "private_key_disclosed")
-    return bool(newest)
+    return bool(await list_events_about(tx, account_id, one.cluster_seq, subject, 1, "private_key_disclosed"))

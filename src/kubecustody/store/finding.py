@@ -63,6 +63,8 @@ _SCAN_BY_FINGERPRINT = statement("scan_credentials_by_fingerprint")
 _SCAN_BY_SERIAL = statement("scan_credentials_by_serial")
 _FIND_DETAILS = statement("find_credential_details")
 _LIST_REMOVALS = statement("list_removals")
+EVERY_EVENT = 2**62
+
 _LIST_EVENTS = statement("list_newest_events_about")
 _LIST_EVENTS_OF_KIND = statement("list_newest_events_of_kind_about")
 
@@ -118,7 +120,13 @@ async def list_removals(tx: Transaction, account_id: str, credential_no: int) ->
 
 
 async def list_events_about(
-    tx: Transaction, account_id: str, cluster_seq: int, subject: str, last_no: int, at_most: int, kind: str = ""
+    tx: Transaction,
+    account_id: str,
+    cluster_seq: int,
+    subject: str,
+    at_most: int,
+    kind: str = "",
+    last_no: int = EVERY_EVENT,
 ) -> list[ShownEvent]:
     """Events about a subject of a cluster, of one kind if that is said, the newest first.
 
