@@ -9,6 +9,7 @@ from kubecustody.catalogue.credentials import (
     ListCredentialsInput,
     ListCredentialsOutput,
 )
+from kubecustody.catalogue.shapes import UNSET
 from kubecustody.core.errors import CredentialNotFound, Fault, ParametersRefused, UserNotFound
 from kubecustody.core.past import PastPerson, Recorded, credential_then, person_then
 from kubecustody.custody import credentials as present
@@ -49,7 +50,7 @@ async def list_credentials(
             answer.credentials.append(await reader.row(one, CredentialRow))
     else:
         if len(scanned) < LOOKED_AT:
-            answer.next_token = ListCredentialsOutput([]).next_token
+            answer.next_token = UNSET
     return answer
 
 
