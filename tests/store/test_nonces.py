@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -126,6 +128,21 @@ def test_threads_of_one_process_take_a_nonce_once(table: NonceTable) -> None:
 
     assert verdicts.count(Verdict.NEW) == 400
     assert verdicts.count(Verdict.USED) == 1200
+
+
+SPEND_IN_EVERY_BUCKET = """
+import sys
+from pathlib import Path
+from kubecustody.store.nonces import NonceTable
+with NonceTable.open(Path(sys.argv[1]), now=0.0) as table:
+    for number in range(30_000):
+        table.spend("1", "AK", str(number), 2_000_000_000, 1_900_000_000)
+"""
+
+
+def test_no_search_reads_beyond_the_table(path: Path) -> None:
+    """Python 3.11.0 to 3.11.4 died of `mmap.find` in the last bucket, where no mapped page follows."""
+    subprocess.run([sys.executable, "-c", SPEND_IN_EVERY_BUCKET, str(path)], check=True, timeout=60)
 
 
 def test_closed_table_spends_nothing(path: Path) -> None:

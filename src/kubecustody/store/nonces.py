@@ -160,12 +160,16 @@ class NonceTable:
         return Verdict.NEW
 
     def _find_digest(self, start: int, digest: bytes) -> int | None:
-        """Where the slot with this digest is."""
-        end = start + _PAGE_BYTES
-        place = self._memory.find(digest, start + _SLOT_BYTES, end)
+        """Where the slot with this digest is.
+
+        In a copy of the bucket: `mmap.find` of Python before 3.11.5 reads one byte beyond the end of what it searches,
+        which for the last bucket is no memory at all (https://github.com/python/cpython/issues/105235).
+        """
+        slots = self._memory[start + _SLOT_BYTES : start + _PAGE_BYTES]
+        place = slots.find(digest)
         while place != -1 and place % _SLOT_BYTES:  # bytes of two neighbours that look like it
-            place = self._memory.find(digest, place + 1, end)
-        return None if place == -1 else place
+            place = slots.find(digest, place + 1)
+        return None if place == -1 else start + _SLOT_BYTES + place
 
     def _find_room(self, start: int, forget_before: float) -> int | None:
         """The slot at the cursor, nearly always the oldest, else any whose nonce no longer counts."""
