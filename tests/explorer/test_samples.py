@@ -244,7 +244,7 @@ HOSTILE = [
 def test_hostile_values_reach_the_server_as_they_are(place: Place, language: str, tmp_path: Path) -> None:
     """The answer names each role as it was asked for."""
     account = place.calls["CheckServiceRole"].key
-    call = Call("CheckServiceRole", {"roles": [{"name": text} for text in HOSTILE]}, account)
+    call = Call("CheckServiceRole", {"roles": [{"name": text, "unknown": None} for text in HOSTILE]}, account)
     expected = place.writer.answer(call)
     assert [role["name"] for role in expected["body"]["roles"]] == HOSTILE
     printed = RUNNERS[language]([(call, place.writer.write(language, call)["code"])], tmp_path)
@@ -255,15 +255,12 @@ def test_hostile_values_reach_the_server_as_they_are(place: Place, language: str
 def test_hostile_values_in_path_and_query_are_refused_alike(place: Place, language: str, tmp_path: Path) -> None:
     account = place.calls["CheckServiceRole"].key
     text = HOSTILE[0] + HOSTILE[2]
-    for number, call in enumerate(
-        (
-            Call("DescribeClusterDetail", {"ClusterId": text}, account),
-            Call("DescribeClustersV1", {"name": text, "cluster_id": "a b/c"}, account),
-        )
-    ):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        printed = RUNNERS[language]([(call, place.writer.write(language, call)["code"])], folder)
+    calls = [
+        Call("DescribeClusterDetail", {"ClusterId": text}, account),
+        Call("DescribeClustersV1", {"name": text, "cluster_id": "a b/c"}, account),
+    ]
+    printed = RUNNERS[language]([(call, place.writer.write(language, call)["code"]) for call in calls], tmp_path)
+    for call in calls:
         check(language, call, place.writer.answer(call), printed[call.operation])
 
 
@@ -280,11 +277,16 @@ def test_versions_of_the_samples_are_those_that_are_run_here(modules: Modules, p
     here = Path(__file__).parent
     packages = json.loads((here / "typescript" / "package.json").read_text())["dependencies"]
     module = re.search(r"(github.com/alibabacloud-go/cs-20151215/v5) (\S+)", (here / "go" / "go.mod").read_text())
-    assert module
+    java = re.search(
+        r"<groupId>([\w.]+)</groupId>\s*<artifactId>(cs20151215)</artifactId>\s*<version>([\d.]+)</version>",
+        (here / "java" / "pom.xml").read_text(),
+    )
+    assert module and java
     wanted = {
         "python": f"alibabacloud-cs20151215=={version('alibabacloud-cs20151215')}",
         "typescript": f"@alicloud/cs20151215@{packages['@alicloud/cs20151215']}",
         "go": f"{module[1]}@{module[2]}",
+        "java": f"<groupId>{java[1]}</groupId><artifactId>{java[2]}</artifactId><version>{java[3]}</version>",
     }
     for language, text in wanted.items():
         assert text in place.writer.write(language, place.calls["DescribeUserQuota"])["install"]

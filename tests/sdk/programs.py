@@ -1,7 +1,7 @@
 """Programs in other languages that call the server with the provider's own SDK.
 
-Packages are installed by lock, and outside the repository: npm's in a folder of the user's cache named after
-the lock file's hash, Go's where Go keeps its modules. The first use needs the network, a later one does not.
+Packages are installed by lock, and outside the repository: npm's and Java's in a folder of the user's cache named
+after the lock file's hash, Go's where Go keeps its modules. The first use needs the network, a later one does not.
 """
 
 import contextlib
@@ -21,6 +21,7 @@ import pytest
 
 HERE = Path(__file__).parent
 GO = HERE.parents[1] / "scripts" / "go"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubecustody" / "sdk"
 INSTALL_SECONDS, ANSWER_SECONDS = 400, 60
 
 
@@ -117,11 +118,10 @@ def node_packages(project: Path = HERE / "node") -> Path:
     """The folder in which the packages of a project's package-lock.json are installed."""
     files = [project / name for name in ("package.json", "package-lock.json", ".npmrc")]
     digest = sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kubecustody" / "sdk"
-    ready = cache / digest
+    ready = CACHE / digest
     if not ready.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=cache, prefix="new-", ignore_cleanup_errors=True) as name:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-", ignore_cleanup_errors=True) as name:
             for path in files:
                 shutil.copy(path, name)
             # Their scripts only choose type declarations for TypeScript.
@@ -140,6 +140,26 @@ def node_program(folder: Path) -> Iterator[Program]:
     modules = str(node_packages())
     with running(["node", str(HERE / "node" / "life.mjs")], folder, MODULES=modules) as program:
         yield program
+
+
+# --- Java
+
+
+def java_packages(project: Path) -> Path:
+    """The folder in which the jars of a project's pom.xml are: those of its jars.sha256, and no other."""
+    locked = project / "jars.sha256"
+    digest = sha256((project / "pom.xml").read_bytes() + locked.read_bytes()).hexdigest()[:16]
+    ready = CACHE / digest
+    if not ready.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE, prefix="new-", ignore_cleanup_errors=True) as name:
+            copy = ["dependency:copy-dependencies", f"-DoutputDirectory={name}"]
+            run(["mvn", "--batch-mode", "--quiet", "--file", str(project / "pom.xml"), *copy], Path(name))
+            run(["sha256sum", "--strict", "--check", str(locked)], Path(name))
+            assert len(list(Path(name).iterdir())) == len(locked.read_text().splitlines())
+            with contextlib.suppress(OSError):  # another run may have been quicker
+                Path(name).rename(ready)
+    return ready
 
 
 # --- Go
