@@ -4,6 +4,10 @@ One page of 50 of an account with 1,000 clusters, a user with 300 credentials. T
 second of CPU time of the server process. The servers share one CPU, the load has another; the alternatives
 take turns, and before any figure counts each must answer rightly. The last line is one JSON object:
 ratio_usual is ours / usual, ratio_constant is ours / constant, each the median over the rounds.
+
+What a change costs: `--alternatives ours bare --rounds 40 --scale 0.05` sets ours against ours without pages and
+explorer (`pages = off`), `--before CHECKOUT` against another state of the program. Many short rounds: the machine's
+own speed changes within seconds.
 """
 
 import argparse
@@ -26,6 +30,8 @@ from bench.servers import LOAD_CPU, SERVER_CPU, Server, free_port, start, uvicor
 
 # For about the same time each.
 REQUESTS = {"ours": 16_000, "usual": 1_000, "constant": 80_000}
+# Ours otherwise: without pages, and as it was in another checkout.
+OTHERWISE = {"bare": 16_000, "before": 16_000}
 WARM_UP = 200
 
 
@@ -39,7 +45,8 @@ def main() -> None:
     call = call_of(data, options.page, options.page_size)
     with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
         servers = [
-            running.enter_context(start_alternative(name, data, Path(directory))) for name in options.alternatives
+            running.enter_context(start_alternative(name, data, Path(directory), options.before))
+            for name in options.alternatives
         ]
         os.sched_setaffinity(0, {LOAD_CPU})
         bodies = check_all(servers, call)
@@ -60,8 +67,11 @@ def _read_options() -> argparse.Namespace:
     parser.add_argument("--page", type=int, default=10)
     parser.add_argument("--page-size", type=int, default=50)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of requests a round")
-    parser.add_argument("--alternatives", nargs="+", choices=list(REQUESTS), default=list(REQUESTS))
-    return parser.parse_args()
+    parser.add_argument("--alternatives", nargs="+", choices=[*REQUESTS, "bare"], default=list(REQUESTS))
+    parser.add_argument("--before", type=Path, metavar="CHECKOUT", help="another state of the program, as `before`")
+    options = parser.parse_args()
+    options.alternatives += ["before"] if options.before else []
+    return options
 
 
 def call_of(data: Fleet, page: int, page_size: int) -> Call:
@@ -76,13 +86,15 @@ def call_of(data: Fleet, page: int, page_size: int) -> Call:
     )
 
 
-def start_alternative(name: str, data: Fleet, directory: Path) -> Server:
+def start_alternative(name: str, data: Fleet, directory: Path, before: Path | None) -> Server:
     """The server of one alternative, loaded with the fleet."""
     _say(f"starting {name}")
-    if name == "ours":
+    if name in ("ours", *OTHERWISE):
         from bench.ours import start_ours  # only here: the others run without our server
 
-        return start_ours(data, directory)
+        pages = "off" if name == "bare" else "on"
+        source = before / "src" if before and name == "before" else None
+        return start_ours(data, directory / name, name, pages=pages, source=source)
     if name == "usual":
         return start_usual(data, directory)
     port = free_port()
@@ -145,7 +157,7 @@ def run_round(
     first = number % len(servers)
     measured = {}
     for server in (*servers[first:], *servers[:first]):
-        count = max(100, int(REQUESTS[server.name] * scale))
+        count = max(100, int({**REQUESTS, **OTHERWISE}[server.name] * scale))
         requests = build_requests(WARM_UP + count, call, server)
         measure(server, requests[:WARM_UP], connections, bodies[server.name])
         measured[server.name] = measure(server, requests[WARM_UP:], connections, bodies[server.name])
@@ -156,7 +168,7 @@ def run_round(
 def print_table(rounds: Sequence[dict[str, Measured]]) -> None:
     """Medians over the rounds, with the lowest and highest of the main figure."""
     print(f"{'':10}{'per CPU-second':>16}{'lowest..highest':>20}{'CPU us':>10}{'per second':>12}{'p50/p99 us':>16}")
-    for name in REQUESTS:
+    for name in (*REQUESTS, *OTHERWISE):
         runs = [each[name] for each in rounds if name in each]
         if runs:
             figures = _figures(runs)
@@ -169,11 +181,13 @@ def print_table(rounds: Sequence[dict[str, Measured]]) -> None:
 
 def summary(rounds: Sequence[dict[str, Measured]]) -> dict[str, Any]:
     """What the last line tells."""
-    names = [name for name in REQUESTS if name in rounds[0]]
+    names = [name for name in (*REQUESTS, *OTHERWISE) if name in rounds[0]]
     figures = {name: _figures([each[name] for each in rounds]) for name in names}
     return {
         **_ratio("ratio_usual", rounds, "ours", "usual"),
         **_ratio("ratio_constant", rounds, "ours", "constant"),
+        **_ratio("ratio_bare", rounds, "ours", "bare"),
+        **_ratio("ratio_before", rounds, "ours", "before"),
         "rounds": len(rounds),
         "requests_per_cpu_second": figures,
     }

@@ -9,12 +9,20 @@ from bench.stores import make_store
 from kubecustody.settings import Settings
 
 
-def start_ours(data: Fleet, directory: Path) -> Server:
-    """A server over a new store with the fleet; its files lie in `directory`."""
-    return serve_store(make_store(directory, data), directory)
+def start_ours(
+    data: Fleet, directory: Path, name: str = "ours", *, pages: str = "on", source: Path | None = None
+) -> Server:
+    """A server over a new store with the fleet; its files lie in `directory`.
+
+    source: the package of another checkout, which reads a store that this one made.
+    """
+    directory.mkdir(exist_ok=True)
+    return serve_store(make_store(directory, data), directory, name, pages=pages, source=source)
 
 
-def serve_store(settings: Settings, directory: Path) -> Server:
+def serve_store(
+    settings: Settings, directory: Path, name: str = "ours", *, pages: str = "on", source: Path | None = None
+) -> Server:
     """A server over this store: access log and metrics on, limits out of the way of a benchmark."""
     port = free_port()
     given = {
@@ -23,8 +31,10 @@ def serve_store(settings: Settings, directory: Path) -> Server:
         "metrics_listen": f"127.0.0.1:{free_port()}",
         "key_rate_per_second": "0",
         "account_rate_per_second": "0",
+        "pages": pages,
     }
     command = [sys.executable, "-m", "kubecustody.cli.main", "serve", "--data-dir", str(settings.data_dir)]
-    for name, value in given.items():
-        command += ["--set", f"{name}={value}"]
-    return start("ours", command, port=port, log=directory / "ours.out")
+    for setting, value in given.items():
+        command += ["--set", f"{setting}={value}"]
+    environment = {"PYTHONPATH": str(source)} if source else {}
+    return start(name, command, port=port, log=directory / "ours.out", environment=environment)

@@ -18,6 +18,8 @@ from kubecustody.store.tasks import take_lease
 from kubecustody.store.transactions import Transaction
 
 _FIRST_PAUSE_SECONDS = 1.0
+# Between two looks at what changes stirred, so that the changes of a busy moment share one.
+_BREATH_SECONDS = 0.05
 _AT_ONCE = 32
 
 log = logging.getLogger("kubecustody.server")
@@ -58,6 +60,7 @@ class Observer:
                     with contextlib.suppress(TimeoutError):
                         await asyncio.wait_for(self._hurry.wait(), left)
                         await self._begin_looks(self._look_at_stirred)
+                        await asyncio.sleep(_BREATH_SECONDS)
         finally:
             looks = [*self._looks.values()]
             for look in looks:
