@@ -221,6 +221,10 @@ class Cluster:
             case _:
                 return await self._forward(request, holder, cut=True)
 
+    def body_of(self, method: str, path: str, body: bytes) -> bytes:
+        """With what body a request goes on; a cluster of another kind changes it."""
+        return body
+
     async def _forward(
         self, request: web.BaseRequest, holder: Certificate | None, *, cut: bool = False
     ) -> web.StreamResponse:
@@ -232,7 +236,7 @@ class Cluster:
             headers.popall("Accept-Encoding", None)  # what is packed could not be changed
         url = URL(self.proxy.plane.url + request.raw_path, encoded=True)
         session = self.proxy.session(as_front_proxy=holder is not None)
-        body = await request.read()
+        body = self.body_of(request.method, request.path, await request.read())
         async with session.request(request.method, url, headers=headers, data=body, allow_redirects=False) as answer:
             if not (is_kube_system or cut):
                 return await _relay(request, answer)

@@ -1,8 +1,10 @@
 """Issuing through the cluster itself: what it signs is recorded once, whatever happens meanwhile."""
 
+import json
 import signal
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,6 +81,47 @@ def test_what_the_cluster_signs_for_less_says_when_it_really_ends(keeper: Keeper
     assert ends_at == details["not_after"] and abs(ends_at - asked_at - DAY) < 600
     assert keeper.state(anna).cert_expire_time == answer.expiration
     assert keeper.events("signed_longer", "removal_requested") == []
+
+
+class Older(Cluster):
+    """The plane as it was before Kubernetes 1.22: what is asked of how long to sign for is dropped silently."""
+
+    def body_of(self, method: str, path: str, body: bytes) -> bytes:
+        if (method, path) != ("POST", CSRS):
+            return body
+        document = json.loads(body)
+        del document["spec"]["expirationSeconds"]
+        return json.dumps(document).encode()
+
+
+def test_what_the_cluster_signs_for_longer_is_given_to_nobody_and_removed(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    """The real signer signs by its default, a day, where an hour was asked."""
+    older = Older(proxy, "127.1.9.9", str(uuid.uuid4()))
+    proxy.run(older.listen())
+    proxy.clusters.append(older)
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register(older.url, signer=False)
+        keeper.manage()
+        anna = keeper.add_person("anna")
+        keeper.grant(anna, "admin")
+        asked_at = time.time()
+        with pytest.raises(ApiError) as refused:
+            keeper.get(anna, minutes=60)
+        assert refused.value.code == "ErrorClusterState"
+        assert "it signed for 1.0 days, so that this is given to nobody" in refused.value.message
+        ((_, uid, details),) = keeper.events("signed_longer")
+        assert (uid, details["asked_seconds"]) == (anna, 3600)
+        assert abs(details["not_after"] - asked_at - DAY) < 600
+        assert [uid for _, uid, _ in keeper.events("removal_requested")] == [anna]
+        assert keeper.events("private_key_disclosed") == [] == requests_left(keeper)
+        keeper.look()
+        ((removed_by, not_after),) = rows_of(keeper.path, "SELECT removed_by, not_after FROM credentials")
+        assert (removed_by, not_after) == ("proved", details["not_after"])
+        row = keeper.state(anna)
+        assert (row.cert_state, row.can_get_in) == ("Removed", "no")
+        assert keeper.subjects() == {}
 
 
 def test_what_is_signed_as_asked_is_told_as_nothing_else(keeper: Keeper) -> None:

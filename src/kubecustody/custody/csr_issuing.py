@@ -12,10 +12,11 @@ from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.client import CsrState
 from kubecustody.cluster.errors import AlreadyThere, ClusterError, NotFound
 from kubecustody.core.errors import ClusterNotUsable, ClusterStateForbids
+from kubecustody.core.issuing import DAY_SECONDS
 from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Author, Change, change
 from kubecustody.custody.installation import Custody
-from kubecustody.custody.issuing import Begun, Kubeconfig, Wish, record_signed
+from kubecustody.custody.issuing import Begun, Kubeconfig, Wish, lives_too_long, record_signed
 from kubecustody.custody.observing import OBSERVER, open_cluster
 from kubecustody.pki.certificates import Certificate, load_certificates
 from kubecustody.pki.subjects import USERS_GROUP
@@ -56,11 +57,19 @@ async def finish_issue(act: Act, begun: Begun) -> Kubeconfig:
     if kubeconfig is None:
         if not begun.discloses:
             return Kubeconfig("", leaf.not_after)
-        raise ClusterStateForbids(
-            begun.wish.cluster_id,
-            "what it signed was cleaned meanwhile, or lives longer than was asked; it is being removed. Ask again.",
-        )
+        raise ClusterStateForbids(begun.wish.cluster_id, _why_not_given(begun.pending, leaf))
     return kubeconfig
+
+
+def _why_not_given(pending: PendingIssue, leaf: Certificate) -> str:
+    if lives_too_long(pending, leaf):
+        days = (leaf.not_after - leaf.not_before) / DAY_SECONDS
+        return (
+            "its signer takes no note of how long it is asked to sign for, as before Kubernetes 1.22: it signed for "
+            f"{days:.1f} days, so that this is given to nobody, and is being removed. Asking again does not help. Have "
+            "a CA that is kept here issue for it (`kubecustody admin clusters signer`), or ask for as long as it signs."
+        )
+    return "what it signed was cleaned meanwhile, and is being removed. Ask again."
 
 
 def _name_of(pending: PendingIssue) -> str:

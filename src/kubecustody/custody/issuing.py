@@ -646,15 +646,23 @@ async def record_signed(
     return _hand_out(custody, unit, wish, found, given, _server_address(found, private=wish.private_address))
 
 
-def _note_other_life(unit: Change, begun: Begun, leaf: Certificate) -> bool:
-    """Whether what was signed lives longer than was asked; that it does, or that it ends sooner, is an event.
+def lives_too_long(asked: PendingIssue, leaf: Certificate) -> bool:
+    """Whether what was signed lives longer than was asked."""
+    return _over_seconds(asked, leaf) > _CLUSTER_GRACE_SECONDS
 
-    By its own beginning and end: the cluster's clock may be another than ours, and it may have signed late.
+
+def _over_seconds(asked: PendingIssue, leaf: Certificate) -> int:
+    """By how much it lives longer, by its own beginning and end: the cluster's clock may be another than ours, and it
+    may have signed late.
     """
+    return leaf.not_after - leaf.not_before - asked.life_seconds
+
+
+def _note_other_life(unit: Change, begun: Begun, leaf: Certificate) -> bool:
+    """Whether what was signed lives longer than was asked; that it does, or that it ends sooner, is an event."""
     asked = begun.pending
-    over_seconds = leaf.not_after - leaf.not_before - asked.life_seconds
-    too_long = over_seconds > _CLUSTER_GRACE_SECONDS
-    if too_long or over_seconds < -_EQUAL_SECONDS:
+    too_long = lives_too_long(asked, leaf)
+    if too_long or _over_seconds(asked, leaf) < -_EQUAL_SECONDS:
         unit.record(
             "signed_longer" if too_long else "signed_shorter",
             uid=begun.wish.uid,
