@@ -10,6 +10,7 @@ difference. A pass that is cut off anywhere is completed by the next.
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -158,6 +159,7 @@ async def run_pass(
     custody: Custody, account_id: str, facts: Facts, look: Look, clock: Callable[[], float], confirmed: str = ""
 ) -> Pass:
     """One pass over a managed cluster. Raises ClusterError where the cluster stops answering; the next pass goes on."""
+    begun = time.monotonic()
     await complete_pending(custody, account_id, facts.cluster.seq, facts.reached, clock)
     found = await facts.reached.list_bindings()
     is_confirmed = bindings.hash_of(make_plan(facts, found, account_id)) == confirmed
@@ -187,6 +189,15 @@ async def run_pass(
     findings += [Finding("bindings", False, text) for text in bindings.tell_beyond_reach(found)]
     prover = Prover(custody, account_id, facts, look, found, clock, written=bool(steps))
     proved = [await prover.prove(one) for one in facts.removals]  # 3
+    ours = sum(bindings.is_ours(one, account_id) for one in found)
+    findings.append(
+        Finding(
+            "pass",
+            True,
+            f"A pass took {time.monotonic() - begun:.1f} s: {len(found)} bindings, {ours} of them ours; {len(steps)} "
+            f"changed, {sum(proved)} removals proved.",
+        )
+    )
     return Pass(len(steps), tuple(findings), sum(proved))
 
 
