@@ -40,7 +40,7 @@ HOST = "custody.example.com:8443"
 MASK = "****"
 RECORDED = Path(__file__).parent / "recorded.json"
 # Those that call a cluster.
-ON_A_CLUSTER = frozenset({"RegisterCluster", "TestCluster", "ManageCluster"})
+ON_A_CLUSTER = frozenset({"RegisterCluster", "ApplyClusters", "TestCluster", "ManageCluster"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,22 @@ import pytest
 
 from kubecustody.cli.fleet_files import read_fleet
 from kubecustody.core.errors import OperatorError
+from kubecustody.kubeconfig.document import parse_kubeconfig
 
+KUBECONFIG = """\
+apiVersion: v1
+kind: Config
+current-context: one
+contexts:
+- {name: one, context: {cluster: one, user: one}}
+- {name: two, context: {cluster: two, user: two}}
+clusters:
+- {name: one, cluster: {server: https://one.example.com}}
+- {name: two, cluster: {server: https://two.example.com}}
+users:
+- {name: one, user: {token: token-of-one}}
+- {name: two, user: {token: token-of-two}}
+"""
 BAD = """\
 clusters:
 - name: a
@@ -24,12 +39,15 @@ clusters:
 - name: d
   kubeconfig: there
   mode: destroy
+- name: e
+  kubeconfig: there
+  plan: abc
 - nothing
 """
 
 
 def test_every_fault_is_told_with_its_place(tmp_path: Path) -> None:
-    (tmp_path / "there").write_text("apiVersion: v1")
+    (tmp_path / "there").write_text(KUBECONFIG)
     file = tmp_path / "fleet.yaml"
     file.write_text(BAD)
     with pytest.raises(OperatorError) as refused:
@@ -42,7 +60,8 @@ def test_every_fault_is_told_with_its_place(tmp_path: Path) -> None:
         "line 9: its kubeconfig cannot be read",
         "line 12: name stands twice",
         "line 14: mode must be observe or manage",
-        "line 17: a cluster must be a mapping",
+        "line 17: plan is for mode manage",
+        "line 20: a cluster must be a mapping",
     ):
         assert one in told, told
 
@@ -55,9 +74,24 @@ def test_what_is_no_fleet_is_refused(tmp_path: Path, text: str) -> None:
         read_fleet(file)
 
 
-def test_a_kubeconfig_is_read_relative_to_the_file(tmp_path: Path) -> None:
-    (tmp_path / "there").write_text("text of it")
+def test_a_kubeconfig_is_read_relative_to_the_file_and_cut_to_its_context(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text(KUBECONFIG)
     file = tmp_path / "fleet.yaml"
-    file.write_text("clusters:\n- {name: a, kubeconfig: there, api_servers: 3}\n")
-    (one,) = read_fleet(file)
-    assert (one.name, one.kubeconfig, one.api_servers, one.place) == ("a", "text of it", 3, "line 2")
+    file.write_text(
+        "clusters:\n- {name: a, kubeconfig: there, api_servers: 3}\n- {name: b, kubeconfig: there, context: two}\n"
+    )
+    one, two = read_fleet(file)
+    assert (one.name, one.api_servers, one.place) == ("a", 3, "line 2")
+    for each, own, other in ((one, "one", "two"), (two, "two", "one")):
+        document = parse_kubeconfig(each.kubeconfig.encode())
+        assert document.current_context == own and [user.name for user in document.users] == [own]
+        assert [cluster.server for cluster in document.clusters] == [f"https://{own}.example.com"]
+        assert f"token-of-{other}" not in each.kubeconfig
+
+
+def test_a_context_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    (tmp_path / "there").write_text(KUBECONFIG)
+    file = tmp_path / "fleet.yaml"
+    file.write_text("clusters:\n- {name: a, kubeconfig: there, context: three}\n")
+    with pytest.raises(OperatorError, match=r"line 2: .* has no context 'three'; it has one, two"):
+        read_fleet(file)

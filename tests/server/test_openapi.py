@@ -111,6 +111,7 @@ MEANS_MORE = {
     "UpdateK8sClusterUserConfigExpire": "an integer that is written as one: to JSON Schema, 720.0 is another way",
     "IssueCredential": "a certificate request",
     "RegisterCluster": "a kubeconfig",
+    "ApplyClusters": "kubeconfigs",
     "ListCredentials": "times, fingerprints and serial numbers",
     "RevokeCredential": "a fingerprint or serial number, and a reason that is not blank",
     "DescribeCredential": "a past time, and the fingerprint that goes with it",

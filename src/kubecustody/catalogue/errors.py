@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 
 from kubecustody.core.errors import (
     AccessDenied,
+    ClustersNotUsable,
     MethodUnsupported,
     ParametersRefused,
     RequestError,
@@ -208,6 +209,13 @@ ERRORS: tuple[ErrorDefinition, ...] = (
         "The cluster cannot be used so: {reason}",
         "The cluster does not answer this server, is not who it should be, does not sign, or is registered already.",
         "Do what the message says, and call again. RegisterCluster with DryRun=true gives a report alone.",
+    ),
+    ErrorDefinition(
+        "ErrorClustersNotUsable",
+        400,
+        "Nothing was recorded. {fault_texts}",
+        "Some of the clusters of one call cannot be recorded, and so none of them was.",
+        "Do what the message says of each, and call again. ApplyClusters with DryRun=true records nothing.",
     ),
     ErrorDefinition(
         "ErrorPlanChanged",
@@ -456,7 +464,7 @@ def describe_error(error: RequestError) -> ErrorAnswer:
 
 
 def _extra_fields(error: RequestError) -> dict[str, str]:
-    if isinstance(error, ParametersRefused):
+    if isinstance(error, ParametersRefused | ClustersNotUsable):
         return {"fault_texts": " ".join(f"{fault.parameter}: {fault.text}" for fault in error.faults)}
     if isinstance(error, AccessDenied):
         return {"policy_kind": _policy_kind(error), "decision": _decision(error)}

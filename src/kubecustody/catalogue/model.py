@@ -56,6 +56,7 @@ class Operation:
     provider has it, but neither its pages nor its SDKs. errors: what it can raise beyond what every operation can.
     condition_keys: those that a policy on this operation can ask beyond the ones of every request. associated: actions
     that the caller needs as well. changes: its history; `docs.generate` demands an entry where its shape changed.
+    largest_body_bytes: of its body, where that is more than the setting max_body_bytes.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Operation:
     account_only: bool = False
     delegation_needs: tuple[str, ...] = ()
     undocumented: bool = False
+    largest_body_bytes: int = 0
     deprecated: bool = False
     condition_keys: tuple[str, ...] = ()
     associated: tuple[str, ...] = ()

@@ -9,6 +9,7 @@ from kubecustody.core.errors import (
     BodyMalformed,
     ClusterNotFound,
     ClusterNotUsable,
+    ClustersNotUsable,
     ClusterStateForbids,
     PlanChanged,
 )
@@ -130,6 +131,125 @@ REGISTER_CLUSTER = Operation(
 )
 
 
+MOST_APPLIED = 500
+CLUSTER_CHANGES = {
+    "added": "It was not registered yet.",
+    "changed": "It is registered, and something is otherwise than asked.",
+    "unchanged": "It is registered, and all is as asked.",
+}
+
+
+class AppliedClusterInput(Shape, rename="pascal"):
+    """One cluster as it is to be; what is left out stays as it is."""
+
+    kubeconfig: Annotated[str, Member("As of RegisterCluster.", most=200_000, ours=True, secret=True)]
+    name: Annotated[str, Member("The name of the cluster.", example="prod-eu", most=63, ours=True)]
+    context: Annotated[
+        str,
+        Member("The context to use; left out, the kubeconfig's current one.", most=253, ours=True),
+    ] = ""
+    region_id: Annotated[str, Member("The region; for a new one left out, the account's.", most=63, ours=True)] = ""
+    public_endpoint: Annotated[
+        str,
+        Member(
+            "The address in people's kubeconfigs; for a new one left out, the one that this server uses.",
+            example="https://prod-eu.example.com:6443",
+            most=255,
+            ours=True,
+        ),
+    ] = ""
+    private_endpoint: Annotated[
+        str,
+        Member("The intranet address in people's kubeconfigs.", most=255, ours=True),
+    ] = ""
+    declared_api_servers: Annotated[
+        int | None,
+        Member(
+            "How many API servers the cluster has.",
+            example="3",
+            minimum=1,
+            maximum=100,
+            ours=True,
+        ),
+    ] = None
+    observe: Annotated[
+        bool,
+        Member(
+            "Whether it is only observed from now on. To manage one needs its plan: ManageCluster.",
+            ours=True,
+        ),
+    ] = False
+
+
+class ApplyClustersInput(Shape):
+    """Which clusters, each as it is to be."""
+
+    clusters: Annotated[
+        list[AppliedClusterInput],
+        Member(
+            "The clusters; each has a name of its own.",
+            wire_name="Clusters",
+            most=MOST_APPLIED,
+            ours=True,
+            secret=True,
+        ),
+    ]
+    dry_run: Annotated[
+        bool,
+        Member(
+            "Whether only to look, and to tell what would be otherwise. Nothing is recorded.",
+            wire_name="DryRun",
+            ours=True,
+        ),
+    ] = False
+
+
+class AppliedCluster(Shape):
+    """What became, or would become, of one cluster."""
+
+    name: Annotated[str, Member("The name that was asked.", example="prod-eu", ours=True)]
+    cluster_id: Annotated[str, Member("The cluster ID; empty for one that a DryRun would add.", ours=True)]
+    mode: Annotated[str, Member("How this server has to do with it then.", example="observe", ours=True)]
+    change: Annotated[str, Member("What is otherwise.", example="changed", values=CLUSTER_CHANGES, ours=True)]
+    differences: Annotated[
+        list[str], Member("Each difference, in a few words.", example="region local -> eu", ours=True)
+    ]
+    ok: Annotated[bool, Member("Whether all that was looked at is as it must be.", example="true", ours=True)]
+    findings: Annotated[
+        list[ClusterFinding],
+        Member("What was looked at, in order; of one that is unchanged only whether it answers and how.", ours=True),
+    ]
+
+
+class ApplyClustersOutput(Shape):
+    """What became of the clusters."""
+
+    recorded: Annotated[bool, Member("Whether anything was recorded.", example="true", ours=True)]
+    clusters: Annotated[list[AppliedCluster], Member("The clusters, in the order of the call.", ours=True)]
+
+
+APPLY_CLUSTERS = Operation(
+    name="ApplyClusters",
+    method="POST",
+    path="/clusters/apply",
+    summary="Register several clusters, or change those that are registered, all of them or none.",
+    description="Looks at each cluster, and then records all of them in one transaction. Where one does not answer or "
+    "cannot be recorded nothing is, and every fault is named. A cluster is known by who it is (the uid of its "
+    "namespace kube-system), whatever its name or address. Where all is as asked nothing is written. This server's "
+    "access is replaced by another one; one of the same account that began before the one in use, such as that which "
+    "was renewed since, is none. The call takes as long as the slowest of the clusters, eight at a time.",
+    action_names=("kubecustody:ApplyClusters",),
+    access_level=AccessLevel.WRITE,
+    resource=_ALL,
+    effects=_CHANGES,
+    input=ApplyClustersInput,
+    output=ApplyClustersOutput,
+    errors=(BodyMalformed, ClustersNotUsable),
+    ours=True,
+    largest_body_bytes=4 * 1024 * 1024,
+)
+
+
 class TestClusterInput(Shape):
     """Which cluster."""
 
@@ -219,4 +339,4 @@ MANAGE_CLUSTER = Operation(
     ours=True,
 )
 
-REGISTERING_OPERATIONS = (REGISTER_CLUSTER, TEST_CLUSTER, MANAGE_CLUSTER)
+REGISTERING_OPERATIONS = (REGISTER_CLUSTER, APPLY_CLUSTERS, TEST_CLUSTER, MANAGE_CLUSTER)

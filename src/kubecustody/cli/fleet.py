@@ -9,7 +9,7 @@ import msgspec
 
 from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
-from kubecustody.cli.cluster_reports import tell_report
+from kubecustody.cli.cluster_reports import tell_plan, tell_report
 from kubecustody.cli.fleet_files import apply_command
 from kubecustody.cli.naming import find_cluster, list_clusters
 from kubecustody.cli.output import note, output_option, print_rows, printable, say, to_json
@@ -189,18 +189,10 @@ def _tell_plan(plan: ManageClusterOutput, output: str) -> None:
     if output != "table":
         print_rows(map(msgspec.to_builtins, plan.steps), ["what", "binding", "role", "subjects"], output)
     else:
-        _tell_steps(plan)
+        tell_plan(plan)
     for warning in plan.warnings:
         note(printable(warning))
     note(f"mode: {plan.mode}  plan: {plan.plan_hash}")
-
-
-def _tell_steps(plan: ManageClusterOutput) -> None:
-    for step in plan.steps:
-        who = ", ".join(step.subjects)
-        say(printable(f"{step.what} {step.binding} ({step.role})" + (f": {who}" if who else "")))
-    if not plan.steps:
-        say("Nothing is to be changed.")
 
 
 def _reached(client: Client) -> list[str]:

@@ -1,12 +1,11 @@
 """`kubecustody clusters apply`: the clusters of a file, registered as the file has them.
 
-Nothing is recorded unless every cluster of the file answers and can be recorded; then they are, one by one. A cluster
-that the file does not name is never removed unless that is asked for.
+All of them are recorded, or none (operation ApplyClusters). A cluster that the file does not name is never removed
+unless that is asked for. Managing begins with a plan that somebody looked at, whose hash the file then holds: what a
+plan changes is changed in the cluster itself, one by one, once everything is recorded.
 """
 
-import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,15 +13,16 @@ import click
 import yaml
 
 from kubecustody.catalogue.clusters import ListedCluster
-from kubecustody.catalogue.registering import ClusterReportOutput
+from kubecustody.catalogue.registering import AppliedCluster, AppliedClusterInput
 from kubecustody.cli.as_kubectl import kubeconfig_files
-from kubecustody.cli.cluster_reports import tell_report
+from kubecustody.cli.cluster_reports import tell_findings, tell_plan
 from kubecustody.cli.expectations import compose
 from kubecustody.cli.naming import list_clusters
 from kubecustody.cli.output import note, printable, say
 from kubecustody.cli.remote import calling, remote_options
-from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.client import Client, Endpoint
 from kubecustody.core.errors import OperatorError
+from kubecustody.kubeconfig.cutting import cut_to_context
 
 _MEMBERS = (
     "name",
@@ -33,13 +33,18 @@ _MEMBERS = (
     "private_endpoint",
     "api_servers",
     "mode",
+    "plan",
 )
 _MODES = ("observe", "manage")
 _LARGEST_FILE_BYTES = 1024 * 1024
+_LONGEST_CALL_SECONDS = 900
 
 
 class WantedCluster(NamedTuple):
-    """A cluster as the file has it; "" and None for what it does not say."""
+    """A cluster as the file has it; "" and None for what it does not say. kubeconfig: cut to the context.
+
+    plan: the hash of the plan by which managing may begin.
+    """
 
     place: str
     kubeconfig: str
@@ -49,6 +54,7 @@ class WantedCluster(NamedTuple):
     public_endpoint: str
     private_endpoint: str
     mode: str
+    plan: str
     api_servers: int | None
 
 
@@ -59,84 +65,93 @@ class WantedCluster(NamedTuple):
 @click.option("--yes", is_flag=True, help="With --prune: without asking.")
 @remote_options
 def apply_command(endpoint: Endpoint, fleet: Path, dry_run: bool, prune: bool, yes: bool) -> None:
-    """Register the clusters of FLEET (YAML), or change those that are registered already.
+    """Register the clusters of FLEET (YAML), or change those that are registered already: all of them or none.
 
     FLEET has a list `clusters`, each with name, and as needed kubeconfig (a file, relative to FLEET; else kubectl's),
-    context, region, public_endpoint, private_endpoint, api_servers and mode (observe or manage). Exit codes: 0 all is
-    as the file has it, 1 something is not, 2 a fault that the text explains.
+    context, region, public_endpoint, private_endpoint, api_servers, mode (observe or manage) and plan (the hash of the
+    plan that managing may begin with). Exit codes: 0 all is as the file has it, 1 something is not, or the server
+    refuses it, 2 a fault that the text explains.
     """
     wanted = read_fleet(fleet)
-    with calling(endpoint) as client:
-        known = {one.cluster_id: one for one in list_clusters(client, detail=True) if one.state != "deleted"}
-        found = _look_at_all(client, wanted)
-        for one, cluster_id in zip(wanted, found, strict=True):
-            _tell_change(one, known.get(cluster_id))
-        lacking = [one for cluster_id, one in known.items() if cluster_id not in found]
+    with calling(endpoint, timeout_seconds=_LONGEST_CALL_SECONDS) as client:
+        looked = _apply(client, wanted, dry_run=True)
+        _check_plans(client, wanted, looked)
+        done = looked if dry_run else _apply(client, wanted, dry_run=False)
+        well = [_tell(one) for one in done]
+        ids = {one.cluster_id for one in done}
+        lacking = [one for one in list_clusters(client) if one.state != "deleted" and one.cluster_id not in ids]
         for other in lacking:
             say(f"{printable(other.name)} ({other.cluster_id}) is not in the file.")
-        if dry_run:
-            return
-        well = [_apply(client, one) for one in wanted]
-        if prune and lacking:
+        if not dry_run and prune and lacking:
             _prune(client, lacking, yes=yes)
-    sys.exit(0 if all(well) else 1)
+        well += [_manage(client, *pair, dry_run=dry_run) for pair in zip(wanted, done, strict=True)]
+    sys.exit(0 if dry_run or all(well) else 1)
 
 
-def _look_at_all(client: Client, wanted: list[WantedCluster]) -> list[str]:
-    """The id of each cluster of the file that is registered already, "" of any other. Raises OperatorError."""
-    found, faults = [], []
-    for one in wanted:
-        try:
-            found.append(_register(client, one, dry_run=True).cluster_id)
-        except ApiError as error:
-            faults.append(f"{one.place} ({one.name}): {error}")
-    doubled = {cluster_id for cluster_id in found if cluster_id and found.count(cluster_id) > 1}
-    faults += [f"Several clusters of the file are one and the same: {cluster_id}." for cluster_id in sorted(doubled)]
+def _apply(client: Client, wanted: list[WantedCluster], *, dry_run: bool) -> list[AppliedCluster]:
+    asked = [
+        AppliedClusterInput(
+            one.kubeconfig,
+            one.name,
+            region_id=one.region,
+            public_endpoint=one.public_endpoint,
+            private_endpoint=one.private_endpoint,
+            declared_api_servers=one.api_servers,
+            observe=one.mode == "observe",
+        )
+        for one in wanted
+    ]
+    return client.apply_clusters(asked, dry_run=dry_run).clusters
+
+
+def _tell(one: AppliedCluster) -> bool:
+    """Say what became of a cluster; whether all is well."""
+    named = printable(one.name) + (f" ({one.cluster_id})" if one.cluster_id else "")
+    told = f": {'; '.join(map(printable, one.differences))}" if one.differences else ""
+    say(f"{named} is {one.change}{told}.")
+    tell_findings(one.findings if one.change != "unchanged" else [each for each in one.findings if not each.ok])
+    return one.ok
+
+
+# --- managing
+
+
+def _is_to_be_managed(one: WantedCluster, applied: AppliedCluster) -> bool:
+    return one.mode == "manage" and applied.mode != "manage"
+
+
+def _check_plans(client: Client, wanted: list[WantedCluster], looked: list[AppliedCluster]) -> None:
+    """Raise OperatorError where a plan of the file is none that would be carried out."""
+    faults = []
+    for one, applied in zip(wanted, looked, strict=True):
+        if one.plan and applied.cluster_id and _is_to_be_managed(one, applied):
+            found = client.manage_cluster(applied.cluster_id).plan_hash
+            if found != one.plan:
+                command = f"kubecustody clusters plan {applied.cluster_id}"
+                faults.append(f"{one.place} ({one.name}): the plan is another by now. Look at it: `{command}`.")
     if faults:
         raise OperatorError("Nothing was recorded.\n" + "\n".join(faults))
-    return found
 
 
-def _register(client: Client, one: WantedCluster, *, dry_run: bool) -> ClusterReportOutput:
-    return client.register_cluster(
-        one.kubeconfig,
-        one.name,
-        context=one.context,
-        region_id=one.region,
-        public_endpoint=one.public_endpoint,
-        private_endpoint=one.private_endpoint,
-        declared_api_servers=one.api_servers,
-        replace_access=True,
-        replace_fields=True,
-        dry_run=dry_run,
-    )
-
-
-def _apply(client: Client, one: WantedCluster) -> bool:
-    report = _register(client, one, dry_run=False)
-    return tell_report(one.name, report)
-
-
-def _tell_change(one: WantedCluster, before: ListedCluster | None) -> None:
-    if before is None:
-        say(f"{printable(one.name)} is added.")
-    else:
-        changed = [one for one in _changes(one, before) if one[2] not in ("", one[1])]
-        told = "; ".join(f"{what} {old or '(none)'} -> {new}" for what, old, new in changed)
-        told = told or "nothing but its access, if that is another"
-        say(printable(f"{one.name} ({before.cluster_id}) is changed: {told}."))
-    mode = before.mode if before is not None else "observe"
-    if one.mode and one.mode != mode:
-        command = "plan" if one.mode == "manage" else "observe"
-        note(printable(f"{one.name} is to be in mode {one.mode}: `kubecustody clusters {command} ID` says how."))
-
-
-def _changes(one: WantedCluster, before: ListedCluster) -> Iterator[tuple[str, str, str]]:
-    addresses = json.loads(before.master_url)
-    yield "name", before.name, one.name
-    yield "region", before.region_id, one.region
-    yield "public_endpoint", addresses.get("api_server_endpoint", ""), one.public_endpoint
-    yield "private_endpoint", addresses.get("intranet_api_server_endpoint", ""), one.private_endpoint
+def _manage(client: Client, one: WantedCluster, applied: AppliedCluster, *, dry_run: bool) -> bool:
+    """Begin to manage a cluster by the plan of the file; else show the plan. Whether it is as the file has it."""
+    if not _is_to_be_managed(one, applied):
+        return True
+    name = printable(one.name)
+    if not applied.cluster_id:
+        note(f"{name} is to be managed: once it is added its plan is shown.")
+        return False
+    plan = client.manage_cluster(applied.cluster_id)
+    if plan.plan_hash == one.plan and not dry_run:
+        client.manage_cluster(applied.cluster_id, plan_hash=one.plan)
+        say(f"{name} is managed from now on.")
+        return True
+    say(f"{name} is to be managed. The plan:")
+    tell_plan(plan)
+    if plan.plan_hash != one.plan:
+        command = f"kubecustody clusters manage {applied.cluster_id} --plan {plan.plan_hash}"
+        note(f"If that is meant: `{command}`, or `plan: {plan.plan_hash}` in the file.")
+    return False
 
 
 def _prune(client: Client, lacking: list[ListedCluster], *, yes: bool) -> None:
@@ -197,6 +212,8 @@ def _read_cluster(file: Path, node: yaml.Node, faults: list[str]) -> WantedClust
         faults.append(f"{place}: the cluster has no name.")
     if members.get("mode", "observe") not in _MODES:
         faults.append(f"{place}: mode must be observe or manage.")
+    if members.get("plan") and members.get("mode") != "manage":
+        faults.append(f"{place}: plan is for mode manage.")
     servers = members.get("api_servers")
     if servers is not None and not (servers.isascii() and servers.isdecimal() and 1 <= int(servers) <= 100):
         faults.append(f"{place}: api_servers must be a number from 1 to 100.")
@@ -211,6 +228,7 @@ def _read_cluster(file: Path, node: yaml.Node, faults: list[str]) -> WantedClust
         members.get("public_endpoint", ""),
         members.get("private_endpoint", ""),
         members.get("mode", ""),
+        members.get("plan", ""),
         int(servers) if servers else None,
     )
 
@@ -219,7 +237,7 @@ def _read_kubeconfig(file: Path, place: str, members: dict[str, str], faults: li
     named = members.get("kubeconfig")
     try:
         (path, *_) = [file.absolute().parent / named] if named else kubeconfig_files(None)
-        return path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError, OperatorError) as error:
+        return cut_to_context(path.read_bytes(), members.get("context", ""))
+    except (OSError, OperatorError) as error:
         faults.append(f"{place}: its kubeconfig cannot be read: {error}")
         return ""

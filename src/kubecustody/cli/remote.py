@@ -13,6 +13,7 @@ import click
 from kubecustody.cli.output import note
 from kubecustody.cli.profiles import PROFILE_VARIABLE, read_profile
 from kubecustody.client import ApiError, Client, Endpoint
+from kubecustody.client.blocking import TIMEOUT_SECONDS
 from kubecustody.core.errors import OperatorError
 
 ID_VARIABLE = "ALIBABA_CLOUD_ACCESS_KEY_ID"
@@ -56,9 +57,9 @@ def remote_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextmanager
-def calling(endpoint: Endpoint) -> Iterator[Client]:
+def calling(endpoint: Endpoint, *, timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Client]:
     """A client. An error that the server answers is told, and ends the command with exit code 1."""
-    with Client(endpoint) as client:
+    with Client(endpoint, timeout_seconds=timeout_seconds) as client:
         try:
             yield client
         except ApiError as error:

@@ -54,6 +54,9 @@ from kubecustody.catalogue.permissions import (
     UserPermission,
 )
 from kubecustody.catalogue.registering import (
+    AppliedClusterInput,
+    ApplyClustersInput,
+    ApplyClustersOutput,
     ClusterReportOutput,
     ManageClusterInput,
     ManageClusterOutput,
@@ -544,6 +547,12 @@ class Calls:
                     dry_run=dry_run,
                 ),
             ),
+        )
+
+    def apply_clusters(self, clusters: list[AppliedClusterInput], *, dry_run: bool = False) -> ApplyClustersOutput:
+        """Register several clusters, or change those that are registered, all of them or none."""
+        return cast(
+            "ApplyClustersOutput", self._call("ApplyClusters", ApplyClustersInput(clusters=clusters, dry_run=dry_run))
         )
 
     def test_cluster(self, cluster_id: str) -> ClusterReportOutput:
@@ -1093,6 +1102,15 @@ class AsyncCalls:
                     dry_run=dry_run,
                 ),
             ),
+        )
+
+    async def apply_clusters(
+        self, clusters: list[AppliedClusterInput], *, dry_run: bool = False
+    ) -> ApplyClustersOutput:
+        """Register several clusters, or change those that are registered, all of them or none."""
+        return cast(
+            "ApplyClustersOutput",
+            await self._call("ApplyClusters", ApplyClustersInput(clusters=clusters, dry_run=dry_run)),
         )
 
     async def test_cluster(self, cluster_id: str) -> ClusterReportOutput:

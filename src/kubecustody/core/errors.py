@@ -20,6 +20,7 @@
     │   ├── TaskNotFound             ErrorTaskNotFound
     │   ├── RequestNotKept           ErrorRequestNotFound
     │   ├── ClusterNotUsable         ErrorClusterNotUsable
+    │   ├── ClustersNotUsable        ErrorClustersNotUsable
     │   ├── PlanChanged              ErrorPlanChanged
     │   ├── TooManyClusters          ErrorTooManyClusters
     │   ├── CertificateRequestRefused  ErrorCertificateRequest
@@ -253,6 +254,14 @@ class ClusterNotUsable(RequestError):
 
     code: ClassVar[str] = "ErrorClusterNotUsable"
     reason: str
+
+
+@dataclass(eq=False)
+class ClustersNotUsable(RequestError):
+    """Of several clusters, which are recorded together or not at all, some cannot be; each is named with its fault."""
+
+    code: ClassVar[str] = "ErrorClustersNotUsable"
+    faults: tuple[Fault, ...]
 
 
 @dataclass(eq=False)

@@ -85,13 +85,22 @@ async def add_cluster(
 
 
 async def record_cluster(
-    custody: Custody, unit: Change, fields: ClusterFields, cluster_id: str | None = None
+    custody: Custody,
+    unit: Change,
+    fields: ClusterFields,
+    cluster_id: str | None = None,
+    *,
+    name_is_free: bool = False,
 ) -> tuple[int, str]:
-    """Seq and id of a new cluster, as a part of a change. Raises OperatorError where id or name are in use."""
+    """Seq and id of a new cluster, as a part of a change. Raises OperatorError where id or name are in use.
+
+    name_is_free: the caller saw to it, among several clusters that are changed together.
+    """
     new_id = check_cluster_id(cluster_id or "c" + custody.random_bytes(16).hex())
     if fields.name is None:
         raise OperatorError("A cluster needs a name.")
-    await check_name_is_free(unit.tx, unit.account_id, fields.name)
+    if not name_is_free:
+        await check_name_is_free(unit.tx, unit.account_id, fields.name)
     account = await find_account(unit.tx, unit.account_id)
     if await stored.find_purged_seq(unit.tx, unit.account_id, new_id) is not None:
         raise OperatorError(f"There was a cluster {new_id}, now purged; ids are never used again.")
@@ -162,10 +171,14 @@ async def set_cluster(
     return await change(custody.store, account_id, author, now, work)
 
 
-async def set_fields(unit: Change, cluster: Cluster, fields: ClusterFields) -> None:
-    """Change a cluster's fields but for its trust, as a part of a change. Raises OperatorError: a name is taken."""
+async def set_fields(unit: Change, cluster: Cluster, fields: ClusterFields, *, name_is_free: bool = False) -> None:
+    """Change a cluster's fields but for its trust, as a part of a change. Raises OperatorError: a name is taken.
+
+    name_is_free: as of `record_cluster`.
+    """
     if fields.name is not None and fields.name != cluster.name:
-        await check_name_is_free(unit.tx, unit.account_id, fields.name)
+        if not name_is_free:
+            await check_name_is_free(unit.tx, unit.account_id, fields.name)
         await stored.set_cluster_name(unit.tx, unit.account_id, cluster.seq, fields.name)
         unit.record(
             "cluster_renamed",

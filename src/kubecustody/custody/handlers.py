@@ -66,6 +66,7 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
 ACT_HANDLERS: dict[str, tuple[str, str]] = {
     "RestoreCredential": ("restoring", "restore_credential"),
     "RegisterCluster": ("registering", "register_cluster"),
+    "ApplyClusters": ("applying", "apply_clusters"),
     "TestCluster": ("registering", "test_cluster"),
     "ManageCluster": ("registering", "manage_cluster"),
     "RemoveCluster": ("removing_clusters", "remove_cluster"),

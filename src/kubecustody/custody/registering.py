@@ -1,6 +1,7 @@
 """Registering clusters that can be reached: looked at first, then recorded, and from then on observed."""
 
 from kubecustody.catalogue.registering import (
+    AppliedClusterInput,
     ClusterFinding,
     ClusterReportOutput,
     ManageClusterInput,
@@ -55,7 +56,7 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
     reached = Reached(act.custody.connections(), access)
     seen = await look(reached, request.declared_api_servers)
     if not seen.reachable or seen.kube_system_uid is None:
-        raise ClusterNotUsable(_tell(seen.findings))
+        raise ClusterNotUsable(tell_findings(seen.findings))
     seen.findings += await examine(act.custody, reached, "none", act.clock)
     uid = seen.kube_system_uid
     if request.dry_run:
@@ -65,8 +66,8 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
         twin = await _find_twin(unit.tx, unit.account_id, request, uid)
         seq = twin.seq if twin else (await record_cluster(act.custody, unit, fields))[0]
         if twin is not None and request.replace_fields:
-            await set_fields(unit, twin, _given_fields(request))
-        await _record_access(act, unit, seq, access, request.declared_api_servers)
+            await set_fields(unit, twin, given_fields(request))
+        await record_access(act, unit, seq, access, request.declared_api_servers)
         cluster = await find_cluster_by_seq(unit.tx, unit.account_id, seq)
         if cluster is None:
             raise ClusterNotUsable("it was removed meanwhile.")
@@ -111,7 +112,7 @@ async def _find_twin(
     return None
 
 
-def _given_fields(request: RegisterClusterInput) -> ClusterFields:
+def given_fields(request: RegisterClusterInput | AppliedClusterInput) -> ClusterFields:
     """What the request says of a cluster that is there already; what it does not say stays."""
     return ClusterFields(
         name=request.name,
@@ -130,20 +131,26 @@ def _read_access(request: RegisterClusterInput) -> Access:
 
 def _read_fields(request: RegisterClusterInput, access: Access) -> ClusterFields:
     try:
-        return ClusterFields(
-            name=request.name,
-            region_id=request.region_id or None,
-            server_ca=access.server_ca,
-            manage_endpoint=access.endpoint,
-            public_endpoint=request.public_endpoint or access.endpoint,
-            private_endpoint=request.private_endpoint or None,
-            tls_server_name=access.tls_server_name,
-        )
+        return fields_of_new(request, access)
     except OperatorError as fault:
         raise ParametersRefused((Fault("Name", str(fault)),)) from fault
 
 
-async def _record_access(act: Act, unit: Change, seq: int, access: Access, declared: int | None) -> None:
+def fields_of_new(request: RegisterClusterInput | AppliedClusterInput, access: Access) -> ClusterFields:
+    """What is recorded of a cluster that was not there. Raises OperatorError."""
+    return ClusterFields(
+        name=request.name,
+        region_id=request.region_id or None,
+        server_ca=access.server_ca,
+        manage_endpoint=access.endpoint,
+        public_endpoint=request.public_endpoint or access.endpoint,
+        private_endpoint=request.private_endpoint or None,
+        tls_server_name=access.tls_server_name,
+    )
+
+
+async def record_access(act: Act, unit: Change, seq: int, access: Access, declared: int | None) -> None:
+    """Record how a cluster is reached, sealed; one that was a record alone is observed from then on."""
     sealed = seal_cluster_access(act.custody.sealer, unit.account_id, seq, dump_access(access))
     life = find_life(access)
     expires_at = life.ends_at if life else None
@@ -190,7 +197,7 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)
     if request.mode == OBSERVE:
-        await act.change(lambda unit: _set_mode(unit, cluster, OBSERVE))
+        await act.change(lambda unit: set_mode(unit, cluster, OBSERVE))
         return ManageClusterOutput(OBSERVE, "", [], [])
     facts = await load_facts(act.custody, act.account_id, cluster.seq, int(act.clock()))
     if facts is None:
@@ -253,12 +260,13 @@ async def _may_sign(reached: Reached) -> bool:
 
 async def _begin_to_manage(unit: Change, cluster: Cluster, *, signs: bool) -> None:
     """Manage the cluster; where nothing was ever said of what issues for it, it signs itself if it may be asked to."""
-    await _set_mode(unit, cluster, MANAGE)
+    await set_mode(unit, cluster, MANAGE)
     if signs and await find_signer(unit.tx, unit.account_id, cluster.seq) is None:
         await set_csr_signer(unit, cluster)
 
 
-async def _set_mode(unit: Change, cluster: Cluster, mode: str) -> None:
+async def set_mode(unit: Change, cluster: Cluster, mode: str) -> None:
+    """Manage a cluster, or only observe it. Raises ClusterStateForbids where it is not reached."""
     reach = await accesses.find_reach(unit.tx, unit.account_id, cluster.seq)
     if reach.mode == "none":
         raise ClusterStateForbids(cluster.cluster_id, "this server has no access to it; RegisterCluster gives one.")
@@ -284,5 +292,6 @@ def _report(cluster_id: str, seen: Look) -> ClusterReportOutput:
     return ClusterReportOutput(cluster_id, seen.ok, findings)
 
 
-def _tell(findings: list[Finding]) -> str:
+def tell_findings(findings: list[Finding]) -> str:
+    """What is not well, in sentences."""
     return " ".join(finding.text for finding in findings if not finding.ok)

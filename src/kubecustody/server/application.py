@@ -217,7 +217,7 @@ class Application:
         raw_path, query_string, headers = scope["raw_path"], scope["query_string"], scope["headers"]
         operation, path_values = self._routes.find(scope["method"], raw_path)  # 2
         trace.operation = operation.name
-        limit_bytes = self._settings.max_body_bytes
+        limit_bytes = max(self._settings.max_body_bytes, operation.largest_body_bytes)
         if not takes_body(operation):
             limit_bytes = min(limit_bytes, _LARGEST_IDLE_BODY_BYTES)
         body, body_sha256 = await read_body(headers, receive, limit_bytes, self._settings.body_timeout_seconds)  # 3
