@@ -24,7 +24,8 @@ PARTS = {
 _OURS = "\ue000"  # stands for %%PREFIX%% until what the text itself says of it is escaped
 # Reference pages that have an HTML of their own are shown nearer to the root than their Markdown stands.
 _ELSEWHERE = re.compile(r"^docs/reference/(?=(?:api|errors)(?:/|$))")
-_MADE = re.compile(r"\A<!-- Made by.*?-->\s*", re.DOTALL)
+# Who made a page, and what the tests are told of the next block: nothing of it is for readers.
+_COMMENT = re.compile(r"^<!--.*?-->\n+", re.DOTALL | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class Site:
 
 
 def _page(path: str, text: str) -> Page:
-    text = _MADE.sub("", text)
+    text = _COMMENT.sub("", text)
     title = re.match(r"# (?:\d+\. )?(.+)", text)
     if title is None:
         raise ValueError(f"docs/{path} does not begin with a heading")

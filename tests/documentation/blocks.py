@@ -1,4 +1,10 @@
-"""The code blocks of the Markdown files, and the commands in them."""
+"""The code blocks of the Markdown files, the commands in them, and what invisible comments before them tell the tests.
+
+<!-- not run: REASON -->            the next block is not run, because ...
+<!-- not run (COMMAND): REASON -->  nor what begins so in the next block
+<!-- saved as: FILE -->             the text says that the reader saves the next block so
+<!-- tier: control_plane -->        only that tier can run the next block; before the heading: all blocks of the page
+"""
 
 import re
 import shlex
@@ -10,20 +16,27 @@ from typing import NamedTuple
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
-# Generated pages have tests of their own; decisions hold no commands.
+# Generated pages have tests of their own.
 PAGES = [
     ROOT / "README.md",
-    *sorted(path for path in (ROOT / "docs").rglob("*.md") if not {"reference", "decisions"} & set(path.parts)),
+    ROOT / "bench" / "README.md",
+    *sorted(path for path in (ROOT / "docs").rglob("*.md") if "reference" not in path.parts),
 ]
+PYTHON, CONTROL_PLANE, DEPLOY = TIERS = ("python", "control_plane", "deploy")
+_COMMENT = re.compile(r"<!-- (not run|saved as|tier)(?: \((.+?)\))?: (.+?) -->", re.DOTALL)
 
 
-class Block(NamedTuple):
-    """One code block: `language` is what stands after its fence."""
+@dataclass(frozen=True)
+class Block:
+    """One code block: `language` is what stands after its fence, `not_run` the reasons by the command's beginning."""
 
     page: Path
     line: int
     language: str
     text: str
+    tier: str = PYTHON
+    saved_as: str = ""
+    not_run: dict[str, str] = field(default_factory=dict)
 
     @property
     def place(self) -> str:
@@ -38,14 +51,51 @@ class Command:
     output: list[str] = field(default_factory=list)
 
 
+class Told(NamedTuple):
+    """What one invisible comment tells."""
+
+    what: str
+    command: str
+    text: str
+
+
 def blocks_of(page: Path) -> list[Block]:
     """Every code block of a page."""
-    tokens = MarkdownIt("commonmark").parse(page.read_text("utf-8"))
-    return [
-        Block(page, (token.map or [0])[0] + 1, token.info.strip(), token.content)
-        for token in tokens
-        if token.type in ("fence", "code_block")
-    ]
+    return read_blocks(page, page.read_text("utf-8"))
+
+
+def read_blocks(page: Path, text: str) -> list[Block]:
+    """The same, of a text. ValueError where a comment tells nothing that is known, or stands before no block."""
+    blocks: list[Block] = []
+    whole: list[Told] = []
+    told: list[Told] = []
+    begun = False
+    for token in MarkdownIt("commonmark").parse(text):
+        begun = begun or token.type == "heading_open"
+        if token.type == "html_block":
+            (told if begun else whole).extend(read_comment(token.content))
+        elif token.type in ("fence", "code_block"):
+            place = (token.map or [0])[0] + 1
+            blocks.append(make_block(page, place, token.info.strip(), token.content, [*whole, *told]))
+            told = []
+        elif told and token.level == 0:
+            raise ValueError(f"{page.name}: {told} stands before no block")
+    if told:
+        raise ValueError(f"{page.name}: {told} stands before no block")
+    return blocks
+
+
+def read_comment(content: str) -> list[Told]:
+    found = [Told(what, command, " ".join(text.split())) for what, command, text in _COMMENT.findall(content)]
+    if _COMMENT.sub("", content).strip() or any(one.what == "tier" and one.text not in TIERS for one in found):
+        raise ValueError(f"no comment that the tests know: {content}")
+    return found
+
+
+def make_block(page: Path, line: int, language: str, text: str, told: list[Told]) -> Block:
+    last = {one.what: one.text for one in told}
+    excuses = {one.command: one.text for one in told if one.what == "not run"}
+    return Block(page, line, language, text, last.get("tier", PYTHON), last.get("saved as", ""), excuses)
 
 
 def all_blocks(*languages: str) -> list[Block]:

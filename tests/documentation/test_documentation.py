@@ -1,86 +1,115 @@
-"""What the documentation shows is true: the tutorial is run as it stands, other blocks are read as what they are."""
+"""What the documentation shows is true: every block of every page is run as it stands, or says why it is not.
 
-import ast
-import importlib
-import json
+Readers go through each page in a folder of their own (`reading`), from where the page says that it begins
+(`beginnings`). What a page tells these tests stands in comments that no reader sees (`blocks`).
+"""
+
 import re
 import shlex
-import subprocess
-import sys
-import tomllib
+from collections import Counter
 from pathlib import Path
 
 import click
 import pytest
-import yaml
 
-from documentation.blocks import PAGES, ROOT, Block, Command, all_blocks, blocks_of, calls_of_program, commands_of
+from documentation.beginnings import TUTORIAL, Ended, RealCluster, beginning
+from documentation.blocks import (
+    DEPLOY,
+    PAGES,
+    PYTHON,
+    ROOT,
+    Block,
+    all_blocks,
+    blocks_of,
+    calls_of_program,
+    commands_of,
+    read_blocks,
+)
+from documentation.reading import SHELLS, matches
 from kubecustody.catalogue.operations import get_operation
 from kubecustody.catalogue.shapes import members_of
 from kubecustody.cli.main import commands
-from kubecustody.cli.programs import free_port
-from kubecustody.core.policy_documents import parse_policy
-from kubecustody.settings import TABLE
 
-# `text` is for what nobody runs or parses: pictures, messages, forms.
-LANGUAGES = {"console", "sh", "python", "json", "yaml", "toml", "text"}
-TUTORIAL = ROOT / "docs" / "tutorial" / "first-answer.md"
+# How many blocks, or commands of blocks, each page says are not run; why, is said before each.
+NOT_RUN = {
+    "README.md": 2,
+    "docs/explanation/distributions.md": 1,
+    "docs/how-to/deploy.md": 3,
+}
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
 
 
 def place_of(block: Block) -> str:
     return block.place
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_block_says_what_it_is(page: Path) -> None:
-    assert {block.language for block in blocks_of(page)} <= LANGUAGES
+def pages_of(tier: str) -> list[Path]:
+    """The pages with blocks of this tier."""
+    return [page for page in PAGES if page != TUTORIAL and any(block.tier == tier for block in blocks_of(page))]
 
 
-# --- the tutorial
+# --- the blocks
 
 
-def matches(wanted: list[str], got: str) -> bool:
-    """Whether the output is what is shown; white space counts as one blank."""
-    text = " ".join(" ".join(wanted).split())
-    pattern = ".*".join(re.escape(part.strip()) for part in text.split("..."))
-    return re.fullmatch(f"\\s*{pattern}\\s*".replace("\\ ", " "), " ".join(got.split()), re.DOTALL) is not None
+def test_what_is_not_run_is_listed_with_reasons() -> None:
+    reasons = [(name_of(block.page), reason) for block in all_blocks() for reason in block.not_run.values()]
+    assert Counter(page for page, _ in reasons) == NOT_RUN, reasons
+    assert all(len(reason.split()) > 4 for _, reason in reasons)
 
 
-def test_tutorial_is_run_as_it_stands(tmp_path: Path) -> None:
-    """Each command ends well, or as the number in brackets after it says, and prints what stands below it."""
-    steps = [command for block in blocks_of(TUTORIAL) for command in commands_of(block)]
-    assert len(steps) > 15
-    script = [f"{step.text}\nprintf '\\n@@%s\\n' $?" for step in steps]
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "kubecustody").write_text(f'#!/bin/sh\nexec {sys.executable} -m kubecustody.cli.main "$@"\n')
-    (tools / "kubecustody").chmod(0o755)
-    done = subprocess.run(
-        ["bash", "-c", "trap 'kill $(jobs -p) 2>/dev/null' EXIT\n" + "\n".join(script)],
-        cwd=tmp_path,
-        env={
-            "PATH": f"{tools}:/usr/bin:/bin",
-            "HOME": str(tmp_path),
-            "KUBECUSTODY_LISTEN": f"127.0.0.1:{free_port()}",
-            "KUBECUSTODY_METRICS_LISTEN": "off",
-        },
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    told = re.findall(r"(.*?)\n@@(\d+)\n", done.stdout, re.DOTALL)
-    assert len(told) == len(steps), done.stderr
-    for step, (output, status) in zip(steps, told, strict=True):
-        check_step(step, output, status, done.stderr)
+def test_the_tutorial_is_run(tutorial: Ended) -> None:
+    """Whole: its last command stops the server."""
+    assert len(re.findall(r"^\$ ", tutorial.told, re.MULTILINE)) > 15 and "$ kill $!; wait" in tutorial.told
 
 
-def check_step(step: Command, output: str, status: str, log: str) -> None:
-    wanted = step.output
-    expected = "0"
-    if wanted and (failing := re.fullmatch(r"\[(\d+)\]", wanted[0])):
-        expected, wanted = failing[1], wanted[1:]
-    assert status == expected, f"{step.text} ends with {status}: {output}\n{log}"
-    assert not wanted or matches(wanted, output), f"{step.text} prints\n{output}\nand not\n" + "\n".join(wanted)
+@pytest.mark.parametrize("page", pages_of(PYTHON), ids=name_of)
+def test_a_page_is_run(page: Path, tmp_path: Path, tutorial: Ended) -> None:
+    read(page, tmp_path, tutorial)
+
+
+@pytest.mark.deploy
+@pytest.mark.parametrize("page", pages_of(DEPLOY), ids=name_of)
+def test_a_page_is_run_with_prometheus(page: Path, tmp_path: Path, tutorial: Ended) -> None:
+    read(page, tmp_path, tutorial, DEPLOY)
+
+
+def read(page: Path, folder: Path, tutorial: Ended, *tiers: str, cluster: RealCluster | None = None) -> None:
+    blocks = blocks_of(page)
+    with beginning(page, folder, tutorial, cluster) as reader:
+        reader.read(blocks, *tiers)
+    wanted = [block.place for block in blocks if block.tier in (PYTHON, *tiers) and "" not in block.not_run]
+    assert reader.ran == wanted
+
+
+SHOWN = "<!-- not run (ls): a folder differs from day to day -->\n```console\n$ ls\n$ pwd\n```\n"
+
+
+def test_comments_of_pages_are_read_and_wrong_ones_refused() -> None:
+    (block,) = read_blocks(TUTORIAL, SHOWN)
+    assert block.not_run == {"ls": "a folder differs from day to day"}
+    for wrong in ("<!-- skip: why not -->\n", "<!-- tier: moon -->\n"):
+        with pytest.raises(ValueError, match="no comment that the tests know"):
+            read_blocks(TUTORIAL, wrong + SHOWN)
+    with pytest.raises(ValueError, match="stands before no block"):
+        read_blocks(TUTORIAL, "# Title\n\n<!-- not run: it is slow on some machines -->\n\nText.\n" + SHOWN)
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("at 2026-11-25T00:21:01Z", "at   2027-02-23T00:24:30Z\n", True),
+        ("at 2026-11-25T00:21:01Z", "at once", False),
+        ("alice  ...  Unexpired", "alice  238075785232511131  prod-eu  Unexpired", True),
+        ("alice  ...  Unexpired", "alice  238075785232511131  prod-eu  Expired", False),
+        ("Sure? [y/N]: y\nDone.", "Sure? [y/N]: Done.", True),
+        ("Done.", "Done.\nWarning: not really.", False),
+    ],
+)
+def test_outputs_are_compared_but_for_what_differs_from_reader_to_reader(shown: str, printed: str, same: bool) -> None:
+    assert matches(shown, printed) is same
 
 
 # --- commands of the program
@@ -90,7 +119,7 @@ def calls_in(block: Block) -> list[list[str]]:
     return [words for command in commands_of(block) for words in calls_of_program(command.text)]
 
 
-@pytest.mark.parametrize("block", [one for one in all_blocks("console", "sh") if calls_in(one)], ids=place_of)
+@pytest.mark.parametrize("block", [one for one in all_blocks(*SHELLS) if calls_in(one)], ids=place_of)
 def test_commands_are_those_that_there_are(block: Block) -> None:
     for words in calls_in(block):
         try:
@@ -127,60 +156,6 @@ def check_parameters(name: str, *given: str) -> None:
     for word in given:
         if re.match(r"\w+=", word) and word.partition("=")[0] not in known:
             raise click.UsageError(f"{name} has no parameter {word.partition('=')[0]}")
-
-
-# --- what is no command
-
-
-@pytest.mark.parametrize("block", all_blocks("python"), ids=place_of)
-def test_python_is_python_and_what_it_imports_is_there(block: Block) -> None:
-    tree = compile(block.text, block.place, "exec", ast.PyCF_ONLY_AST | ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module:
-            module = importlib.import_module(node.module)
-            for name in node.names:
-                if not hasattr(module, name.name):
-                    importlib.import_module(f"{node.module}.{name.name}")
-        elif isinstance(node, ast.Import):
-            for name in node.names:
-                importlib.import_module(name.name)
-
-
-@pytest.mark.parametrize("block", all_blocks("json"), ids=place_of)
-def test_policies_are_taken(block: Block) -> None:
-    assert "Statement" in json.loads(block.text)
-    parse_policy(block.text)
-
-
-@pytest.mark.parametrize("block", all_blocks("toml"), ids=place_of)
-def test_settings_are_those_that_there_are(block: Block) -> None:
-    assert set(tomllib.loads(block.text)) <= {one.name for one in TABLE}
-
-
-@pytest.mark.parametrize("block", all_blocks("yaml"), ids=place_of)
-def test_yaml_is_yaml(block: Block) -> None:
-    assert yaml.safe_load(block.text)
-
-
-def test_expectations_hold_as_shown(tmp_path: Path) -> None:
-    page = ROOT / "docs" / "how-to" / "policies.md"
-    policy, *_ = [block for block in blocks_of(page) if block.language == "json"]
-    expectations, *_ = [block for block in blocks_of(page) if block.language == "yaml"]
-    (shown,) = [
-        command
-        for block in blocks_of(page)
-        if block.language == "console"
-        for command in commands_of(block)
-        if command.text.startswith("kubecustody policy test")
-    ]
-    (tmp_path / "short-lived.json").write_text(policy.text)
-    (tmp_path / "expectations.yaml").write_text(expectations.text)
-    program = [sys.executable, "-m", "kubecustody.cli.main"]
-    done = subprocess.run(
-        [*program, *shlex.split(shown.text)[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    assert matches(shown.output, done.stdout + done.stderr)
 
 
 WRONG = ["kubecustody kill x --no-such-option", "kubecustody clutsers add", "kubecustody call Nope"]

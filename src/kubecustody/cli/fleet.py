@@ -137,10 +137,10 @@ def test_command(endpoint: Endpoint, cluster: str | None, every: bool, output: s
         raise OperatorError("Say a cluster, or --all.")
     reports: dict[str, ClusterReportOutput] = {}
     with calling(endpoint) as client:
-        for cluster_id in [find_cluster(client, cluster)[0]] if cluster else _reached(client):
+        for cluster_id, name in [(find_cluster(client, cluster)[0], cluster)] if cluster else _reached(client):
             reports[cluster_id] = client.test_cluster(cluster_id)
             if output == "table":
-                tell_report(cluster_id, reports[cluster_id])
+                tell_report(name, reports[cluster_id])
     if output != "table":
         rows = [
             {"cluster_id": cluster_id, "what": one.what, "ok": one.ok, "text": one.text}
@@ -195,10 +195,12 @@ def _tell_plan(plan: ManageClusterOutput, output: str) -> None:
     note(f"mode: {plan.mode}  plan: {plan.plan_hash}")
 
 
-def _reached(client: Client) -> list[str]:
-    """The clusters that the server can reach."""
+def _reached(client: Client) -> list[tuple[str, str]]:
+    """Id and name of each cluster that the server can reach."""
     return [
-        one.cluster_id for one in list_clusters(client, detail=True) if one.mode != "none" and one.state != "deleted"
+        (one.cluster_id, one.name)
+        for one in list_clusters(client, detail=True)
+        if one.mode != "none" and one.state != "deleted"
     ]
 
 

@@ -1,0 +1,43 @@
+"""Pages whose commands need a real cluster, gone through as the others."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from control_plane.control_plane import ControlPlane
+from control_plane.keeping import KUBE_SYSTEM
+from control_plane.proxy import Proxy
+from control_plane.test_bootstrapping import bootstrapped_no_more
+from documentation.beginnings import Ended, RealCluster
+from documentation.blocks import CONTROL_PLANE
+from documentation.test_documentation import name_of, pages_of, read
+from kubecustody.cluster.client import MARKER_NAME
+
+pytestmark = pytest.mark.control_plane
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane, proxy: Proxy, programs: Path) -> Iterator[RealCluster]:
+    """The first of several clusters, which are it too under other names."""
+    urls = {"prod": control_plane.url, "staging": proxy.add_cluster().url, "edge": proxy.add_cluster().url}
+    with bootstrapped_no_more(control_plane):
+        yield RealCluster(admin_kubeconfig(control_plane, urls), programs)
+    control_plane.ask("DELETE", f"{KUBE_SYSTEM}/configmaps/{MARKER_NAME}")
+
+
+def admin_kubeconfig(plane: ControlPlane, urls: dict[str, str]) -> str:
+    """One kubeconfig with a context for each address; the first is current."""
+    document = json.loads(plane.kubeconfig())
+    cluster, user = document["clusters"][0]["cluster"], document["users"][0]["user"]
+    document["clusters"] = [{"name": name, "cluster": {**cluster, "server": url}} for name, url in urls.items()]
+    document["users"] = [{"name": "admin", "user": user}]
+    document["contexts"] = [{"name": f"{name}-admin", "context": {"cluster": name, "user": "admin"}} for name in urls]
+    document["current-context"] = document["contexts"][0]["name"]
+    return json.dumps(document)
+
+
+@pytest.mark.parametrize("page", pages_of(CONTROL_PLANE), ids=name_of)
+def test_a_page_is_run_on_a_cluster(page: Path, tmp_path: Path, tutorial: Ended, cluster: RealCluster) -> None:
+    read(page, tmp_path, tutorial, CONTROL_PLANE, cluster=cluster)
