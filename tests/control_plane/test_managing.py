@@ -34,6 +34,7 @@ from control_plane.keeping import (
 from control_plane.proxy import Fault, Proxy
 from control_plane.waiting import eventually
 from custody.books import ask as rows_of
+from custody.reissued import reissue
 from installations import AUTHOR, free_port, serving
 from kubecustody.catalogue.rehearsing import Rehearsal
 from kubecustody.client import ApiError, Client, Endpoint
@@ -787,6 +788,16 @@ def test_a_cluster_that_takes_the_same_certificates_must_prove_it_too(
         keeper.register(twin.url, "twin")
         keeper.manage("twin")
         keeper.register(watched.url, "watched")
+        anew = ClusterFields(
+            name="reissued", client_ca=reissue(control_plane.client_ca, "another name", int(time.time()))
+        )
+        keeper.clusters["reissued"] = keeper.installation.change(add_cluster, anew)
+        (told,) = [one for one in keeper.client.test_cluster(keeper.cluster_id).findings if one.what == "shared_ca"]
+        assert told.ok and all(
+            f"{name} ({keeper.clusters[name]})" in told.text for name in ("twin", "watched", "reissued")
+        )
+        assert told.text.endswith("in watched, reissued, which this server does not manage.")
+        assert keeper.clusters["reissued"] in keeper.clusters_command("list", "-o", "wide")[1].splitlines()[1]
         anna, credential = admitted(keeper)
         twin.fault = Fault.status(500)
         keeper.clean(anna)
@@ -800,6 +811,7 @@ def test_a_cluster_that_takes_the_same_certificates_must_prove_it_too(
         assert shown["shared_ca", keeper.clusters["watched"]][1].endswith(
             "and is not managed: whether it lives there is not known."
         )
+        assert ("shared_ca", keeper.clusters["reissued"]) in shown, "found by its key, under whatever name"
         reason = keeper.state(anna).cert_state_reason
         assert "Its removal was asked for. Not removed: " in reason
         assert all(f"{kind} on {keeper.clusters['twin']}: " in reason for kind in ("binding_scan", "access_review"))

@@ -95,6 +95,12 @@ def test_the_token_of_a_pod_is_renewed_at_once_and_outlives_the_pod(own: Keeper,
         refused = own.look()["access"]
         assert "could not be renewed" in refused and "403" in refused and "clusters add --replace" in refused
         assert rows_of(own.path, ENDS) == [(kind, before, sealed)], "the one that there is stays"
+        assert "403" in own.look()["access"]
+        ((_, _, details),) = own.events("own_access_not_renewed")
+        assert "403" in details["fault"] and details["expires_at"] == before
+        (listed,) = own.client.describe_clusters_v1(detail=True).clusters
+        assert listed.own_access_fault == details["fault"]
+        assert "(not renewed)" in own.clusters_command("list")[1]
         allow_renewing(plane, observer)
         eventually(lambda: own.look() == {})
         ((kind, after, sealed_after),) = rows_of(own.path, ENDS)
@@ -102,6 +108,8 @@ def test_the_token_of_a_pod_is_renewed_at_once_and_outlives_the_pod(own: Keeper,
     eventually(lambda: plane.ask("GET", f"{RBAC}/clusterrolebindings", identity).status == 401)
     ok, told = findings(own)["access"]
     assert ok and told == f"This server's access ends at {format_time(after)}. It is renewed before, by itself."
+    (listed,) = own.client.describe_clusters_v1(detail=True).clusters
+    assert listed.own_access_fault == ""
     ((_, _, details),) = own.events("own_access_renewed")
     assert details == {"kind": "token", "expires_at": after}
     assert identity.token is not None and identity.token not in own.server.log.read_text()

@@ -40,6 +40,9 @@ _PAGE_NUMBER = Member("The page number.", example="1", location=Location.QUERY, 
 _PAGE_SIZE = Member("The number of entries per page.", example="10", location=Location.QUERY, minimum=1, maximum=100)
 
 
+MOST_TWINS = 20
+
+
 class DescribeClustersV1Input(Shape):
     """Which clusters, and which page of them."""
 
@@ -140,6 +143,22 @@ class ListedCluster(RegionCluster):
             ours=True,
         ),
     ] = UNSET
+    own_access_fault: Annotated[
+        str | UnsetType,
+        Member(
+            "Why this server's own access to it could not be renewed; empty where that did not fail, absent unless "
+            "detail is true.",
+            ours=True,
+        ),
+    ] = UNSET
+    same_client_ca: Annotated[
+        list[str] | UnsetType,
+        Member(
+            "The IDs of other clusters of the account that trust the key of a client CA which it trusts, so that they "
+            f"may let in the same kubeconfigs: at most {MOST_TWINS}; absent unless detail is true.",
+            ours=True,
+        ),
+    ] = UNSET
 
 
 class LegacyCluster(_ClusterFacts):
@@ -223,7 +242,10 @@ DESCRIBE_CLUSTERS_V1 = Operation(
     input=DescribeClustersV1Input,
     output=DescribeClustersV1Output,
     absent=tuple(f"clusters.{name}" for name in _NOT_KNOWN_V1),
-    changes=(Change("2026-11-24", "detail, with mode and own_access_expires_at."),),
+    changes=(
+        Change("2026-11-24", "detail, with mode and own_access_expires_at."),
+        Change("2026-11-25", "own_access_fault and same_client_ca, with detail."),
+    ),
 )
 
 DESCRIBE_CLUSTERS = Operation(
@@ -287,7 +309,10 @@ DESCRIBE_CLUSTER_DETAIL = Operation(
         "parameters",
         "rrsa_config",
     ),
-    changes=(Change("2026-11-24", "detail, with mode and own_access_expires_at."),),
+    changes=(
+        Change("2026-11-24", "detail, with mode and own_access_expires_at."),
+        Change("2026-11-25", "own_access_fault and same_client_ca, with detail."),
+    ),
 )
 
 CLUSTER_OPERATIONS = (

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 import msgspec
 
+from kubecustody.catalogue.clusters import ListedCluster
 from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
 from kubecustody.cli.cluster_reports import tell_plan, tell_report
 from kubecustody.cli.fleet_files import apply_command
 from kubecustody.cli.naming import find_cluster, list_clusters
-from kubecustody.cli.output import note, output_option, print_rows, printable, say, to_json
+from kubecustody.cli.output import note, output_option, print_rows, printable, say, to_json, wide_option
 from kubecustody.cli.own_kubeconfigs import kubeconfig_of_pod
 from kubecustody.cli.remote import calling, remote_options
 from kubecustody.cli.removing_clusters import remove_command
@@ -21,6 +22,7 @@ from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.document import parse_kubeconfig
 
 _LARGEST_KUBECONFIG_BYTES = 200_000
+_COLUMNS = ("name", "state", "version", "mode", "access until", "region", "id")
 
 
 @click.group("clusters")
@@ -35,10 +37,10 @@ clusters_group.add_command(remove_command)
 
 
 @clusters_group.command("list")
-@output_option
+@wide_option
 @remote_options
 def list_command(endpoint: Endpoint, output: str) -> None:
-    """List the clusters."""
+    """List the clusters; with `-o wide` also the others of the account that trust the same client CA key."""
     with calling(endpoint) as client:
         found = list_clusters(client, detail=True)
     rows = [
@@ -47,13 +49,21 @@ def list_command(endpoint: Endpoint, output: str) -> None:
             "state": one.state,
             "version": one.current_version,
             "mode": one.mode,
-            "access until": one.own_access_expires_at,
+            "access until": _access_of(one),
             "region": one.region_id,
             "id": one.cluster_id,
+            "same client CA": ", ".join(one.same_client_ca or ()),
         }
         for one in found
     ]
-    print_rows(rows, ["name", "state", "version", "mode", "access until", "region", "id"], output, empty="No clusters.")
+    more = [] if output == "table" else ["same client CA"]
+    columns = [*_COLUMNS, *more]
+    print_rows(rows, columns, "table" if output == "wide" else output, empty="No clusters.")
+
+
+def _access_of(one: ListedCluster) -> str:
+    """When this server's access ends, and whether it could not be renewed: `clusters test` says why."""
+    return f"{one.own_access_expires_at or ''}{' (not renewed)' if one.own_access_fault else ''}"
 
 
 @clusters_group.command("add")

@@ -39,6 +39,7 @@ def _output_option(*forms: str) -> Callable[[F], F]:
 
 
 output_option = _output_option("table", "json", "csv", "ndjson")  # of rows
+wide_option = _output_option("table", "wide", "json", "csv", "ndjson")  # of rows, with more columns but in a table
 document_option = _output_option("table", "json")  # of what is more than rows
 
 

@@ -45,6 +45,7 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "cluster_state_seen": "The state of a cluster was seen by looking at it.",
         "cluster_details_changed": "Where a cluster is, or how people reach it, changed.",
         "cluster_access_recorded": "The access by which this server reaches a cluster was recorded.",
+        "own_access_not_renewed": "The access by which this server reaches a cluster could not be renewed; told once.",
         "own_access_renewed": "The access by which this server reaches a cluster was renewed.",
         "cluster_mode_set": "A cluster is kept otherwise: observed or managed.",
         "attest_on_clean_set": "Whether a clean in a cluster counts as attested was set.",

@@ -14,6 +14,7 @@ from kubecustody.catalogue.account import (
 )
 from kubecustody.catalogue.clusters import (
     CLUSTER_TYPE,
+    MOST_TWINS,
     PROFILE,
     DescribeClusterDetailInput,
     DescribeClustersForRegionInput,
@@ -35,6 +36,7 @@ from kubecustody.store.clusters import (
     find_cluster_facts,
     list_cluster_facts,
     list_clusters_like,
+    list_of_same_client_ca,
     list_regions,
     lower_ascii,
 )
@@ -51,9 +53,8 @@ async def describe_clusters_v1(
     """One page of the account's clusters."""
     page = PageRequest(request.page_number, request.page_size)
     found, count = await _find(tx, caller, request, request.region_id, page)
-    return DescribeClustersV1Output(
-        [_listed(one, detail=request.detail) for one in found], PageInfo(page.number, page.size, count)
-    )
+    clusters = [await _listed(tx, caller.account_id, one, detail=request.detail) for one in found]
+    return DescribeClustersV1Output(clusters, PageInfo(page.number, page.size, count))
 
 
 async def describe_clusters_for_region(
@@ -85,7 +86,7 @@ async def describe_cluster_detail(
     found = await find_cluster_facts(tx, caller.account_id, request.cluster_id)
     if found is None:
         raise ClusterNotFound(request.cluster_id)
-    return _listed(found, detail=request.detail)
+    return await _listed(tx, caller.account_id, found, detail=request.detail)
 
 
 async def _find(
@@ -115,12 +116,15 @@ def _facts(one: ClusterFacts) -> tuple[str, str, str, str, str, str]:
     return one.cluster_id, one.name, one.state, one.region_id, format_time(one.created_at), one.kubernetes_version or ""
 
 
-def _listed(one: ClusterFacts, *, detail: bool) -> ListedCluster:
+async def _listed(tx: Transaction, account_id: str, one: ClusterFacts, *, detail: bool) -> ListedCluster:
     listed = ListedCluster(*_facts(one), master_url=_master_url(one))
     if detail:
         expires_at = one.own_access_expires_at
         listed.mode = one.mode
         listed.own_access_expires_at = "" if expires_at is None else format_time(expires_at)
+        listed.own_access_fault = one.own_access_fault or ""
+        twins = await list_of_same_client_ca(tx, account_id, one.seq, MOST_TWINS)
+        listed.same_client_ca = [twin.cluster_id for twin in twins]
     return listed
 
 

@@ -236,7 +236,8 @@ async def trust_bundle(
         return None
     epoch = cluster.trust_epoch + 1
     text = format_certificates(bundle)
-    await stored.add_trust_bundle(unit.tx, unit.account_id, cluster.seq, epoch, text, unit.at)
+    keys = {certificate.key_sha256 for certificate in bundle}
+    await stored.add_trust_bundle(unit.tx, unit.account_id, cluster.seq, epoch, text, keys, unit.at)
     unit.record(
         "trust_changed",
         cluster_seq=cluster.seq,

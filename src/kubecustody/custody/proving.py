@@ -42,7 +42,7 @@ from kubecustody.custody.verdicts import load_bundle_once, split_chain
 from kubecustody.custody.wanted import Facts
 from kubecustody.pki.certificates import format_ders
 from kubecustody.pki.der import elements
-from kubecustody.pki.trust import assess
+from kubecustody.pki.trust import assess, root_keys
 from kubecustody.store import removing
 from kubecustody.store.credentials import Removal, add_removal, destroy_private_key, set_removed, update_holding
 from kubecustody.store.fleet import Cluster
@@ -245,17 +245,22 @@ class Prover:
     # --- wherever else its CA is trusted
 
     async def _twins(self, one: WantedRemoval) -> list[_Twin]:
-        """The other clusters of the account that take the certificate."""
+        """The other clusters of the account that take the certificate, or that trust the key of the CA which signed it,
+        in whatever certificate of that CA.
+        """
         if self._trusts is None:
             self._trusts = await self._custody.store.read(lambda tx: removing.list_client_cas(tx, self._account_id))
         chain = split_chain(one.chain)
-        found = [
-            trust
-            for trust in self._trusts
-            if trust.seq != self._facts.cluster.seq
-            and assess(chain.leaf, chain.intermediates, load_bundle_once(trust.client_ca)).vouched
-        ]
-        return [await self._open_twin(trust) for trust in found]
+        own = self._facts.cluster.seq
+        bundles = {trust.seq: load_bundle_once(trust.client_ca) for trust in self._trusts}
+        keys = root_keys(chain.leaf, chain.intermediates, bundles.pop(own, ()))
+        found = {
+            seq
+            for seq, bundle in bundles.items()
+            if any(member.key_sha256 in keys for member in bundle)
+            or assess(chain.leaf, chain.intermediates, bundle).vouched
+        }
+        return [await self._open_twin(trust) for trust in self._trusts if trust.seq in found]
 
     async def _open_twin(self, trust: KnownTrust) -> _Twin:
         if trust.mode != "manage":

@@ -1,5 +1,8 @@
 """Registering clusters that can be reached: looked at first, then recorded, and from then on observed."""
 
+from collections.abc import Sequence
+
+from kubecustody.catalogue.clusters import MOST_TWINS
 from kubecustody.catalogue.registering import (
     AppliedClusterInput,
     ClusterFinding,
@@ -43,7 +46,13 @@ from kubecustody.custody.signers import set_csr_signer
 from kubecustody.custody.wanted import Facts, load_facts
 from kubecustody.store import accesses
 from kubecustody.store.accesses import StoredAccess
-from kubecustody.store.clusters import find_cluster, find_cluster_by_seq, list_clusters_by_name
+from kubecustody.store.clusters import (
+    Twin,
+    find_cluster,
+    find_cluster_by_seq,
+    list_clusters_by_name,
+    list_of_same_client_ca,
+)
 from kubecustody.store.fleet import Cluster
 from kubecustody.store.issuing import find_signer
 from kubecustody.store.transactions import Transaction
@@ -174,6 +183,8 @@ async def test_cluster(act: Act, request: TestClusterInput) -> ClusterReportOutp
     if seen.reachable:
         told = {finding.what for finding in seen.findings}
         seen.findings += [one for one in await _examine(act, cluster.seq) if one.what not in told]
+    twins = await act.read(lambda tx: list_of_same_client_ca(tx, act.account_id, cluster.seq, MOST_TWINS))
+    seen.findings += [_tell_twins(twins)] if twins else []
     return _report(cluster.cluster_id, seen)
 
 
@@ -184,6 +195,16 @@ async def _examine(act: Act, cluster_seq: int) -> list[Finding]:
 
     reached, mode = await act.read(work)
     return [] if reached is None else await examine(act.custody, reached, mode, act.clock)
+
+
+def _tell_twins(twins: Sequence[Twin]) -> Finding:
+    """Which other clusters of the account may let in the same credentials; of other accounts nothing is told."""
+    named = ", ".join(f"{twin.name} ({twin.cluster_id})" for twin in twins)
+    text = f"{named} trust the same client CA key, and may let in the same kubeconfigs."
+    unmanaged = [twin.name for twin in twins if twin.mode != MANAGE]
+    if unmanaged:
+        text += f" Nothing is asked or proved in {', '.join(unmanaged)}, which this server does not manage."
+    return Finding("shared_ca", True, text)
 
 
 async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageClusterOutput:

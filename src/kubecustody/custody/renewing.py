@@ -57,6 +57,7 @@ async def renew_access(
         if await reached.with_access(renewed).get_kube_system_uid() != kube_system_uid:
             raise RenewalImpossible("another cluster answers the new one.")
     except (ClusterError, OperatorError) as error:
+        await _note_failure(custody, account_id, cluster, reached.access, str(error), clock)
         return Finding("access", False, f"{tell_end(life)} It could not be renewed: {error} {GIVE_ANOTHER}")
     expires_at = await _replace(custody, account_id, cluster, reached.access, renewed, clock)
     return Finding("access", True, f"It was renewed, and ends at {format_time(expires_at)}.")
@@ -128,6 +129,38 @@ async def have_signed(reached: Reached, name: str, csr: str, seconds: int) -> by
     return state.certificate
 
 
+async def _note_failure(
+    custody: Custody, account_id: str, cluster: Cluster, access: Access, fault: str, clock: Callable[[], float]
+) -> None:
+    """Record that an access could not be renewed; an event of it is left once, at the first time."""
+    if await custody.store.read(lambda tx: accesses.find_renewal_fault(tx, account_id, cluster.seq)) == fault:
+        return
+
+    async def work(unit: Change) -> None:
+        if not await _is_in_use(custody, unit, cluster, access):
+            return
+        before = await accesses.find_renewal_fault(unit.tx, account_id, cluster.seq)
+        await accesses.set_renewal_fault(unit.tx, account_id, cluster.seq, fault, unit.at)
+        if before is None:
+            life = find_life(access)
+            unit.record(
+                "own_access_not_renewed",
+                cluster_seq=cluster.seq,
+                subject=f"cluster/{cluster.cluster_id}",
+                details={"fault": fault, "expires_at": life.ends_at if life else None},
+            )
+
+    await change(custody.store, account_id, Author(OBSERVER), clock, work)
+
+
+async def _is_in_use(custody: Custody, unit: Change, cluster: Cluster, access: Access) -> bool:
+    """Whether this is still the access by which the cluster is reached."""
+    stored = await accesses.find_access(unit.tx, unit.account_id, cluster.seq)
+    return stored is not None and access == load_access(
+        custody.open_cluster_access(unit.account_id, cluster.seq, stored.sealed)
+    )
+
+
 async def _replace(
     custody: Custody, account_id: str, cluster: Cluster, before: Access, after: Access, clock: Callable[[], float]
 ) -> int:
@@ -137,8 +170,7 @@ async def _replace(
     expires_at = life.ends_at if life else 0
 
     async def work(unit: Change) -> None:
-        stored = await accesses.find_access(unit.tx, account_id, cluster.seq)
-        if stored is None or load_access(custody.open_cluster_access(account_id, cluster.seq, stored.sealed)) != before:
+        if not await _is_in_use(custody, unit, cluster, before):
             return  # somebody else was faster
         sealed = seal_cluster_access(custody.sealer, account_id, cluster.seq, dump_access(after))
         await accesses.set_access(unit.tx, account_id, cluster.seq, StoredAccess(kind, sealed, expires_at), unit.at)

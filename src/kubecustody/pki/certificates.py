@@ -102,6 +102,11 @@ class Certificate:
         return self.fingerprint.hex()
 
     @property
+    def key_sha256(self) -> bytes:
+        """SHA-256 of the SubjectPublicKeyInfo: the same in every certificate of one key."""
+        return hashlib.sha256(self.public_key_der).digest()
+
+    @property
     def may_be_authority(self) -> bool:
         """Whether basicConstraints lets it sign certificates.
 

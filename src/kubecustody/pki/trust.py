@@ -144,6 +144,15 @@ def assess(leaf: Certificate, intermediates: Sequence[Certificate], bundle: Sequ
     return _verdict_on_chains(leaf, chains)
 
 
+def root_keys(
+    leaf: Certificate, intermediates: Sequence[Certificate], bundle: Sequence[Certificate]
+) -> frozenset[bytes]:
+    """The keys (SHA-256) of those members of the bundle in which a chain of the leaf ends, whatever its fitness."""
+    search = _Search(_by_subject(bundle), _by_subject(intermediates))
+    chains = search.chains_from(leaf, in_bundle=any(leaf.der == member.der for member in bundle))
+    return frozenset(chain[-1].key_sha256 for chain in chains)
+
+
 def _verdict_on_chains(leaf: Certificate, chains: Sequence[Sequence[Certificate]]) -> Verdict:
     flaws = [_flaw_of_chain(chain) for chain in chains]
     fit = [chain for chain, flaw in zip(chains, flaws, strict=True) if flaw is None]

@@ -20,7 +20,13 @@ from kubecustody.store.figures import LISTED_ENDS, LISTED_REACHED, AccountFigure
 from kubecustody.store.sqlite import SQLiteStore
 
 # Kinds of events that somebody should look at: there from the start with 0, so that the first one is an increase.
-WATCHED_EVENTS = ("cluster_identity_changed", "private_key_disclosed", "removal_lapsed", "trust_changed")
+WATCHED_EVENTS = (
+    "cluster_identity_changed",
+    "own_access_not_renewed",
+    "private_key_disclosed",
+    "removal_lapsed",
+    "trust_changed",
+)
 # What was read is told again for so many times as the reading took: it takes a tenth of a core at most.
 _REUSED_FOR_READINGS = 9
 

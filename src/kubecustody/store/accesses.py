@@ -36,6 +36,8 @@ class Reach(NamedTuple):
 
 _SET_ACCESS = statement("set_cluster_access")
 _FIND_ACCESS = statement("find_cluster_access")
+_FIND_FAULT = statement("find_renewal_fault")
+_SET_FAULT = statement("set_renewal_fault")
 _DROP_ACCESS = statement("drop_cluster_access")
 _LIST_REACHED = statement("list_reached_clusters")
 _LIST_SEALED = statement("list_sealed_accesses")
@@ -56,6 +58,17 @@ async def find_access(tx: Transaction, account_id: str, cluster_seq: int) -> Sto
     """How a cluster is reached; None where it is not."""
     row = await tx.fetch_one(_FIND_ACCESS, account_id, cluster_seq)
     return None if row is None else StoredAccess._make(row)
+
+
+async def find_renewal_fault(tx: Transaction, account_id: str, cluster_seq: int) -> str | None:
+    """Why this access could not be renewed; None where that never failed."""
+    row = await tx.fetch_one(_FIND_FAULT, account_id, cluster_seq)
+    return None if row is None else row[0]
+
+
+async def set_renewal_fault(tx: Transaction, account_id: str, cluster_seq: int, fault: str, now: int) -> None:
+    """Record why this access cannot be renewed: another one begins without a fault."""
+    await tx.execute(_SET_FAULT, account_id, cluster_seq, fault, now)
 
 
 async def drop_access(tx: Transaction, account_id: str, cluster_seq: int) -> None:

@@ -1,6 +1,7 @@
 """Clusters: registration and the counted tree, their details, and the client CA bundles that they trust."""
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 from kubecustody.core.paging import nodes_of
@@ -34,6 +35,16 @@ class TrustBundle(NamedTuple):
 _TAKE_SEQ = statement("take_cluster_seq")
 _FORGET_COUNT = statement("forget_cluster_count")
 _ADJUST_NODE = statement("adjust_node")
+
+
+class Twin(NamedTuple):
+    """A cluster that may let in the same client certificates as another."""
+
+    cluster_id: str
+    name: str
+    mode: str
+
+
 _ADD_CLUSTER = statement("add_cluster")
 _ADD_DETAILS = statement("add_cluster_details")
 _SET_DETAILS = statement("set_cluster_details")
@@ -51,6 +62,9 @@ _ADD_PURGED = statement("add_purged_cluster")
 _ADD_BUNDLE = statement("add_trust_bundle")
 _SET_EPOCH = statement("set_cluster_trust_epoch")
 _FIND_BUNDLE = statement("find_trust_bundle")
+_ADD_CA_KEY = statement("add_client_ca_key")
+_DROP_CA_KEYS = statement("drop_client_ca_keys")
+_LIST_OF_SAME_CA = statement("list_clusters_of_same_client_ca")
 _FIND_OBSERVATION = statement("find_observation")
 _LIST_DETAILS = statement("list_cluster_details_between")
 _LIST_LIKE = statement("list_clusters_like")
@@ -158,15 +172,28 @@ async def set_cluster_deleted(tx: Transaction, account_id: str, seq: int, now: i
     await tx.execute(_SET_DELETED, account_id, seq, now)
 
 
-async def add_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: int, client_ca: str, now: int) -> None:
-    """Put a client CA bundle in force for a cluster, under the epoch behind its last."""
+async def add_trust_bundle(
+    tx: Transaction, account_id: str, seq: int, epoch: int, client_ca: str, keys: Collection[bytes], now: int
+) -> None:
+    """Put a client CA bundle in force for a cluster, under the epoch behind its last.
+
+    keys: SHA-256 of the SubjectPublicKeyInfo of each of its members.
+    """
     await tx.execute(_ADD_BUNDLE, account_id, seq, epoch, client_ca, now)
     await tx.execute(_SET_EPOCH, account_id, seq, epoch)
+    await tx.execute(_DROP_CA_KEYS, account_id, seq)
+    await tx.execute_many(_ADD_CA_KEY, [(account_id, seq, key) for key in sorted(set(keys))])
 
 
 async def forget_trust(tx: Transaction, account_id: str, cluster: Cluster) -> None:
     """Put an epoch in force of which no bundle is known: nothing in the cluster is vouched for any more."""
     await tx.execute(_SET_EPOCH, account_id, cluster.seq, cluster.trust_epoch + 1)
+    await tx.execute(_DROP_CA_KEYS, account_id, cluster.seq)
+
+
+async def list_of_same_client_ca(tx: Transaction, account_id: str, seq: int, at_most: int) -> list[Twin]:
+    """The account's other clusters that trust the key of a client CA which this one trusts, by seq; none is deleted."""
+    return [Twin._make(row) for row in await tx.fetch_all(_LIST_OF_SAME_CA, account_id, seq, at_most)]
 
 
 async def find_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: int) -> TrustBundle | None:
@@ -198,6 +225,7 @@ class ClusterFacts(NamedTuple):
     kubernetes_version: str | None
     mode: str
     own_access_expires_at: int | None
+    own_access_fault: str | None
 
 
 async def list_cluster_facts(tx: Transaction, account_id: str, rows: list[ClusterRow]) -> list[ClusterFacts]:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kubecustody.core.errors import ServiceUnavailable
 from kubecustody.store.errors import StoreUnusable, is_damage, translate
+from kubecustody.store.migrations.filling import FILLING
 from kubecustody.store.sqlite import BUSY_TIMEOUT_MS, check_library, connect
 
 _FILE = re.compile(r"(\d{4})_(\w+)\.sql")
@@ -157,6 +158,8 @@ def _apply(connection: sqlite3.Connection, now: int) -> list[Migration]:
                 continue
             for sql in split_statements(migration.sql):
                 connection.execute(sql)
+            if migration.version in FILLING:
+                FILLING[migration.version](connection)
             row = (migration.version, migration.name, migration.phase, migration.oldest_program, now)
             connection.execute("INSERT INTO migrations VALUES (?, ?, ?, ?, ?)", row)
             applied.append(migration)

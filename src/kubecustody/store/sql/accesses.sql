@@ -4,7 +4,15 @@
 INSERT INTO cluster_accesses (account_id, cluster_seq, kind, sealed, expires_at, recorded_at)
 VALUES (:account_id, :cluster_seq, :kind, :sealed, :expires_at, :recorded_at)
 ON CONFLICT (account_id, cluster_seq) DO UPDATE
-SET kind = excluded.kind, sealed = excluded.sealed, expires_at = excluded.expires_at, recorded_at = excluded.recorded_at;
+SET kind = excluded.kind, sealed = excluded.sealed, expires_at = excluded.expires_at, recorded_at = excluded.recorded_at,
+    renewal_failed_at = NULL, renewal_fault = NULL;
+
+-- name: find_renewal_fault(account_id, cluster_seq)
+SELECT renewal_fault FROM cluster_accesses WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: set_renewal_fault(account_id, cluster_seq, fault, at)
+UPDATE cluster_accesses SET renewal_fault = :fault, renewal_failed_at = COALESCE(renewal_failed_at, :at)
+WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: find_cluster_access(account_id, cluster_seq)
 SELECT kind, sealed, expires_at FROM cluster_accesses WHERE account_id = :account_id AND cluster_seq = :cluster_seq;

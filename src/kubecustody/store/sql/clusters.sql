@@ -74,6 +74,21 @@ VALUES (:account_id, :cluster_seq, :epoch, :client_ca, :recorded_at);
 -- name: set_cluster_trust_epoch(account_id, seq, epoch)
 UPDATE clusters SET trust_epoch = :epoch WHERE account_id = :account_id AND seq = :seq;
 
+-- name: drop_client_ca_keys(account_id, cluster_seq)
+DELETE FROM client_ca_keys WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
+
+-- name: add_client_ca_key(account_id, cluster_seq, key_sha256)
+INSERT INTO client_ca_keys (account_id, cluster_seq, key_sha256) VALUES (:account_id, :cluster_seq, :key_sha256);
+
+-- name: list_clusters_of_same_client_ca(account_id, cluster_seq, at_most)
+SELECT c.cluster_id, c.name, d.mode FROM clusters AS c
+JOIN cluster_details AS d ON d.account_id = c.account_id AND d.cluster_seq = c.seq
+WHERE c.account_id = :account_id AND c.deleted_at IS NULL AND c.seq IN (
+    SELECT o.cluster_seq FROM client_ca_keys AS k
+    JOIN client_ca_keys AS o ON o.account_id = k.account_id AND o.key_sha256 = k.key_sha256
+    WHERE k.account_id = :account_id AND k.cluster_seq = :cluster_seq AND o.cluster_seq <> :cluster_seq)
+ORDER BY c.seq LIMIT :at_most;
+
 -- name: find_trust_bundle(account_id, cluster_seq, epoch)
 SELECT client_ca, recorded_at FROM trust_bundles
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND epoch = :epoch;
@@ -84,7 +99,7 @@ WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: list_cluster_details_between(account_id, first_seq, last_seq)
 SELECT d.cluster_seq, d.region_id, d.created_at, d.public_endpoint, d.private_endpoint, d.kubernetes_version, d.mode,
-    a.expires_at
+    a.expires_at, a.renewal_fault
 FROM cluster_details AS d
 LEFT JOIN cluster_accesses AS a ON a.account_id = d.account_id AND a.cluster_seq = d.cluster_seq
 WHERE d.account_id = :account_id AND d.cluster_seq BETWEEN :first_seq AND :last_seq;
@@ -92,7 +107,8 @@ WHERE d.account_id = :account_id AND d.cluster_seq BETWEEN :first_seq AND :last_
 -- name: list_clusters_like(account_id, pattern, region_id, at_most, skipped)
 -- pattern: of the name in lower case; region_id: '' for every region.
 SELECT c.seq, c.cluster_id, c.name, COALESCE(c.seen_state, c.told_state), d.region_id, d.created_at, d.public_endpoint,
-    d.private_endpoint, d.kubernetes_version, d.mode, a.expires_at
+    d.private_endpoint, d.kubernetes_version, d.mode, a.expires_at,
+    a.renewal_fault
 FROM clusters AS c JOIN cluster_details AS d ON d.account_id = c.account_id AND d.cluster_seq = c.seq
 LEFT JOIN cluster_accesses AS a ON a.account_id = c.account_id AND a.cluster_seq = c.seq
 WHERE c.account_id = :account_id AND lower(c.name) LIKE :pattern ESCAPE '\'
