@@ -104,6 +104,44 @@ def test_concurrent_writers_share_commits_and_each_gets_its_own_answer(path: Pat
     assert 100 / LARGEST_BATCH <= commits <= 20, "writers that wait together share one commit and one sync"
 
 
+def test_what_comes_in_turns_of_the_loop_that_follow_each_other_shares_a_commit(path: Path) -> None:
+    async def later(store: SQLiteStore, turns: int) -> None:
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await store.write(partial(put, account_id=f"{turns:03}"))
+
+    async def work(store: SQLiteStore) -> int:
+        before = wal_commits(path)
+        await asyncio.gather(*(later(store, turns) for turns in range(10)))
+        return wal_commits(path) - before
+
+    assert with_store(path, work) == 1
+    assert accounts(path) == [f"{turns:03}" for turns in range(10)]
+
+
+def test_what_comes_while_the_writer_is_at_work_shares_the_next_commit(path: Path) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    async def hold(tx: Transaction) -> str:
+        begun.set()
+        go_on.wait(10)
+        return await put(tx, "000")
+
+    async def work(store: SQLiteStore) -> int:
+        before = wal_commits(path)
+        units = [asyncio.create_task(store.write(hold))]
+        await asyncio.to_thread(begun.wait, 10)
+        for number in range(1, 6):
+            units.append(asyncio.create_task(store.write(partial(put, account_id=f"{number:03}"))))
+            await asyncio.sleep(0.01)
+        go_on.set()
+        await asyncio.gather(*units)
+        return wal_commits(path) - before
+
+    assert with_store(path, work) == 2
+    assert accounts(path) == [f"{number:03}" for number in range(6)]
+
+
 def wal_commits(path: Path) -> int:
     """How many commits the WAL holds: its frames that name the size of the database (sqlite.org/walformat.html)."""
     wal = path.with_name(path.name + "-wal").read_bytes()
@@ -325,7 +363,7 @@ async def put_much(tx: Transaction) -> None:
 
 def limited_to(pages: int) -> Callable[[Transaction], Awaitable[Any]]:
     sql = f"PRAGMA max_page_count = {pages}"
-    return lambda tx: tx.fetch_all(Statement("limit", (), sql, sql))
+    return lambda tx: tx.fetch_all(Statement("limit", (), sql, sql, ""))
 
 
 def test_a_full_database_refuses_the_change_as_a_whole_and_takes_the_next_that_fits(path: Path) -> None:

@@ -307,17 +307,12 @@ class _Place(NamedTuple):
 
 
 class _Given(NamedTuple):
-    """What a kubeconfig is made of: the chain as DER after DER, and the key (PEM) where it is not its holder's own."""
+    """What a kubeconfig is made of: the chain, and the key where it is not its holder's own, both PEM."""
 
-    chain: bytes
+    certificates: bytes
     fingerprint_hex: str
     not_after: int
     private_key: bytes | None
-
-    @property
-    def certificates(self) -> bytes:
-        """The chain as PEM."""
-        return format_ders(element.whole for element in elements(self.chain))
 
     def __repr__(self) -> str:
         return f"_Given({self.fingerprint_hex})"
@@ -410,6 +405,14 @@ def _life_seconds(custody: Custody, custom: tuple[int, int] | None) -> int:
 
 async def _find_place(custody: Custody, tx: Transaction, account_id: str, cluster_id: str) -> _Place:
     """Where to issue, and by what. Raises ClusterNotFound, ClusterStateForbids."""
+
+    async def find() -> _Place:
+        return await _read_place(custody, tx, account_id, cluster_id)
+
+    return await tx.recall(("issuing place", account_id, cluster_id), stored.PLACE_TABLES, find)
+
+
+async def _read_place(custody: Custody, tx: Transaction, account_id: str, cluster_id: str) -> _Place:
     found = await stored.find_issuing_place(tx, account_id, cluster_id)
     if found is None:
         raise ClusterNotFound(cluster_id)
@@ -531,7 +534,7 @@ async def _issue(
             "trust_epoch": new.trust_epoch,
         },
     )
-    return _Given(made.der, made.fingerprint.hex(), made.not_after, key)
+    return _Given(format_ders([made.der]), made.fingerprint.hex(), made.not_after, key)
 
 
 def _judge_signer(place: _Place, signer: Signer) -> Verdict:
@@ -642,7 +645,7 @@ async def record_signed(
     await update_holding(unit.tx, unit.account_id, wish.uid, cluster.seq, cluster.trust_epoch)
     if not begun.discloses or is_gone:
         return None
-    given = _Given(chain, leaf.fingerprint_hex, leaf.not_after, key)
+    given = _Given(_format_chain(chain), leaf.fingerprint_hex, leaf.not_after, key)
     return _hand_out(custody, unit, wish, found, given, _server_address(found, private=wish.private_address))
 
 
@@ -679,7 +682,12 @@ async def _open_kept(custody: Custody, unit: Change, one: IssuedCredential) -> _
     if kept is None:
         raise RuntimeError(f"credential {number} was to be handed out and its key is not kept")
     key = custody.open_private_key(unit.account_id, number, kept.sealed)
-    return _Given(kept.chain, one.fingerprint.hex(), one.facts.not_after, key)
+    return _Given(_format_chain(kept.chain), one.fingerprint.hex(), one.facts.not_after, key)
+
+
+def _format_chain(chain: bytes) -> bytes:
+    """DER after DER as PEM."""
+    return format_ders(element.whole for element in elements(chain))
 
 
 def _render(custody: Custody, wish: Wish, server: str, place: IssuingPlace, given: _Given) -> str:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -80,10 +81,10 @@ class _Template(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Signer:
-    """A CA with its key, ready to sign. not_after: unix seconds."""
+    """A CA with its key, ready to sign. not_after: unix seconds; sign: the signature of these bytes."""
 
     certificate: x509.Certificate
-    key: PrivateKey
+    sign: Callable[[bytes], bytes]
     not_after: int
     template: _Template
 
@@ -120,7 +121,7 @@ def load_signer(pair: PemPair) -> Signer:
     certificate, key = first.parsed, load_private_key(pair.private_key)
     if certificate.public_key() != key.public_key():
         raise OperatorError("The CA's key does not belong to its certificate.")
-    return Signer(certificate, key, first.not_after, _make_template(certificate, key))
+    return Signer(certificate, _signing_with(key), first.not_after, _make_template(certificate, key))
 
 
 def _make_template(certificate: x509.Certificate, key: PrivateKey) -> _Template:
@@ -203,7 +204,7 @@ def issue_client_certificate(
         public_key,
         template.extensions,
     )
-    signature = encode(BIT_STRING, b"\0", _sign(signer.key, to_be_signed))
+    signature = encode(BIT_STRING, b"\0", signer.sign(to_be_signed))
     der = encode(SEQUENCE, to_be_signed, template.algorithm, signature)
     return IssuedCertificate(
         der,
@@ -216,12 +217,12 @@ def issue_client_certificate(
     )
 
 
-def _sign(key: PrivateKey, data: bytes) -> bytes:
+def _signing_with(key: PrivateKey) -> Callable[[bytes], bytes]:
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return key.sign(data, _ECDSA)
+        return lambda data: key.sign(data, _ECDSA)
     if isinstance(key, rsa.RSAPrivateKey):
-        return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
-    return key.sign(data)
+        return lambda data: key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+    return key.sign
 
 
 def _encode_common_name(common_name: str) -> bytes:
@@ -229,6 +230,7 @@ def _encode_common_name(common_name: str) -> bytes:
     return encode(SET, attribute)
 
 
+@lru_cache(maxsize=64)  # what is issued within a second begins and ends together
 def _encode_time(at: int) -> bytes:
     """A time as RFC 5280 4.1.2.5 wants it: UTCTime through 2049, GeneralizedTime from then on."""
     text = format_time(at).translate(_NO_PUNCTUATION)  # YYYYMMDDhhmmssZ

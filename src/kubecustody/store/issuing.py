@@ -71,6 +71,9 @@ class HolderRow(NamedTuple):
     display_name: str | None
 
 
+# What an issuing place is read from.
+PLACE_TABLES = frozenset({"clusters", "cluster_details", "signers", "trust_bundles"})
+
 _ADD_SIGNER = statement("add_signer")
 _END_SIGNERS = statement("end_signers")
 _FIND_SIGNER = statement("find_newest_signer")

@@ -16,16 +16,21 @@ from importlib.resources import files
 _HEADER = re.compile(r"^-- name: (\w+)\(([\w, ]*)\)$", re.MULTILINE)
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
 _COMMENT = re.compile(r"--[^\n]*")
+_CHANGE = re.compile(r"\s*(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM)\s+(\w+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement: `sqlite` has parameters ?1, ?2, ..., `postgresql` $1, $2, ..., in the order of `parameters`."""
+    """One statement: `sqlite` has parameters ?1, ?2, ..., `postgresql` $1, $2, ..., in the order of `parameters`.
+
+    changes: the table that it writes to, "" for none.
+    """
 
     name: str
     parameters: tuple[str, ...]
     sqlite: str
     postgresql: str
+    changes: str
 
 
 def parse_statements(text: str) -> dict[str, Statement]:
@@ -44,11 +49,13 @@ def _statement(name: str, declared: str, body: str) -> Statement:
     if set(_PARAMETER.findall(sql)) != set(parameters):
         raise ValueError(f"statement {name}: parameters declared {parameters}, used {_PARAMETER.findall(sql)}")
     places = {parameter: place for place, parameter in enumerate(parameters, 1)}
+    change = _CHANGE.match(sql)
     return Statement(
         name,
         parameters,
         _PARAMETER.sub(lambda match: f"?{places[match[1]]}", sql),
         _PARAMETER.sub(lambda match: f"${places[match[1]]}", sql),
+        change[1] if change else "",
     )
 
 

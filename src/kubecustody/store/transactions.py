@@ -4,7 +4,7 @@ The interface is asynchronous, so that use cases read the same on an embedded an
 SQLite each call completes inline and never yields.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Hashable, Iterable
 from typing import Any, Protocol, TypeVar
 
 from kubecustody.store.statements import Statement
@@ -46,6 +46,11 @@ class Transaction(Protocol):
 
     async def execute_many(self, statement: Statement, rows: Iterable[tuple[Value, ...]]) -> None:
         """Run the statement once for each tuple of arguments."""
+
+    async def recall(self, key: Hashable, tables: frozenset[str], find: Callable[[], Awaitable[T]]) -> T:
+        """What `find` gives, which reads these tables alone. It may be remembered by its key for as long as nobody
+        writes to them.
+        """
 
 
 class Store(Protocol):
