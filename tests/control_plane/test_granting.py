@@ -107,6 +107,36 @@ def test_a_role_is_what_it_is_now_and_a_binding_of_others_counts(keeper: Keeper,
     assert grants(keeper, one, bert, permission(keeper, "restricted")) == "", "the role that they hold grew"
 
 
+def test_what_is_for_all_clusters_must_be_held_in_each(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    """Both are the same plane, under a uid of their own; so that a binding made for one is there in the other."""
+    near, far = proxy.add_cluster(), proxy.add_cluster()
+    everywhere = GrantedPermission("", "restricted", "all-clusters")
+    with keeping(tmp_path, control_plane) as keeper:
+        for name, cluster in (("prod", near), ("far", far)):
+            keeper.register(cluster.url, name)
+            keeper.manage(name)
+        boss, bert = keeper.add_person("boss"), keeper.add_person("bert")
+        keeper.client.grant_permissions(boss, [GrantedPermission("", "admin", "all-clusters")])
+        first = keeper.get(boss)
+        with bound_by_others(control_plane, role_binding(f"near-{boss}", name_of(first), role="cluster-admin")):
+            told = grants(keeper, boss, bert, everywhere)
+            assert f"in {keeper.clusters['far']} the caller may not " in told
+            assert "part of restricted in all clusters" in told
+            second = keeper.get(boss, "far")
+            with bound_by_others(control_plane, role_binding(f"far-{boss}", name_of(second), role="cluster-admin")):
+                assert grants(keeper, boss, bert, everywhere) == ""
+                keeper.grant(boss, "admin")
+                told = grants(keeper, boss, bert, GrantedPermission("", "ops", "all-clusters"))
+                assert "does not hold ops in all clusters" in told, "clusters to come are meant as well"
+        keeper.client.grant_permissions(boss, [GrantedPermission("", "admin", "all-clusters")])
+        near.fault = far.fault = Fault.down()
+        told = grants(keeper, boss, bert, GrantedPermission("", "ops", "all-clusters"))
+        assert all(f"{one}: " in told for one in keeper.clusters.values())
+        assert told.endswith("Only the account grants meanwhile.")
+
+
 def test_who_holds_a_grant_and_no_credential_holds_nothing_there(keeper: Keeper) -> None:
     boss, _ = grantor(keeper, "admin")
     keeper.client.clean_cluster_user_permissions(keeper.cluster_id, boss, force=True, allow_last_admin=True)
@@ -126,7 +156,7 @@ def test_where_the_cluster_cannot_be_asked_only_the_account_grants(
         bert = keeper.add_person("bert")
         cluster.fault = Fault.down()
         told = grants(keeper, boss, bert, permission(keeper, "restricted"))
-        assert "cannot be read there; only the account grants meanwhile." in told
+        assert "cannot be read in " in told and "Only the account grants meanwhile." in told
         keeper.grant(bert, "restricted")
 
 

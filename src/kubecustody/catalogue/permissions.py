@@ -123,11 +123,14 @@ _GRANTING_ERRORS = (BodyMalformed, UserNotFound, ClusterNotFound, ClusterStateFo
 _GRANTING_CHANGES = (
     Change("2026-11-24", "AllowLastAdmin."),
     Change("2026-11-24", "Who grants must hold it in the cluster itself, rule by rule, where that is reached."),
+    Change("2026-11-25", "For all clusters: in each that is reached."),
 )
 _WHO_GRANTS = (
     "Who is not the account itself grants no more than they hold in that cluster, and nothing to the account or to "
     "themselves. Where this server reaches the cluster, that is judged there, rule by rule, over all bindings of the "
-    "caller's kubeconfigs; elsewhere, and for all clusters, by what is recorded."
+    "caller's kubeconfigs; elsewhere by what is recorded. What is for all clusters is judged in each that is reached, "
+    "and by what is recorded, since clusters to come are meant as well; where one cannot be read, only the account "
+    "grants it."
 )
 
 GRANT_PERMISSIONS = Operation(

@@ -26,11 +26,12 @@ from kubecustody.custody.acts import Act
 from kubecustody.custody.observing import open_cluster
 from kubecustody.custody.rights import Roles
 from kubecustody.pki.subjects import MASTERS_GROUP
-from kubecustody.store.clusters import find_cluster
+from kubecustody.store.accesses import list_reached
 from kubecustody.store.grants import list_subjects_of
 from kubecustody.store.transactions import Transaction
 
 _AT_ONCE = 8
+_SHOWN = 10
 _EVERYTHING: tuple[Rule, ...] = (
     {"verbs": ("*",), "apiGroups": ("*",), "resources": ("*",)},
     {"verbs": ("*",), "nonResourceURLs": ("*",)},
@@ -45,62 +46,82 @@ class _Place(NamedTuple):
     subjects: Sequence[tuple[str, Sequence[str]]]
 
 
-async def prove_holding(act: Act, permissions: Iterable[Permission]) -> frozenset[Permission]:
-    """Those of the permissions that are for clusters which this server reaches, each of which the caller holds there.
+class _NotReadable(Exception):
+    """What somebody holds in a cluster cannot be read, and why."""
 
-    Raises GrantForbidden for what they do not hold, and where a cluster cannot be asked.
+    def __init__(self, cluster_id: str, text: str) -> None:
+        super().__init__(text)
+        self.cluster_id = cluster_id
+
+
+async def prove_holding(act: Act, permissions: Iterable[Permission]) -> frozenset[Permission]:
+    """Those of the permissions that are for clusters which this server reaches, each of which the caller holds there;
+    what is for all clusters, in each that is reached.
+
+    Raises GrantForbidden for what they do not hold, and where clusters cannot be asked.
     """
-    wanted: dict[str, list[Permission]] = {}
-    for one in permissions:
-        if one.cluster_id:
-            wanted.setdefault(one.cluster_id, []).append(one)
+    wanted = frozenset(permissions)
     if act.caller.kind == PrincipalKind.ACCOUNT or not wanted:
         return frozenset()
     at = int(act.clock())
-    places = await act.read(lambda tx: _find_places(act, tx, sorted(wanted), at))
+    places = await act.read(lambda tx: _find_places(act, tx, wanted, at))
     slots = asyncio.Semaphore(_AT_ONCE)
 
     async def judge(place: _Place) -> None:
         async with slots:
-            await _judge(place, wanted[place.cluster_id])
+            await _judge(place, [one for one in wanted if one.cluster_id in ("", place.cluster_id)])
 
-    for error in await asyncio.gather(*map(judge, places), return_exceptions=True):
-        if error is not None:
+    told = await asyncio.gather(*map(judge, places), return_exceptions=True)
+    for error in told:
+        if error is not None and not isinstance(error, _NotReadable):
             raise error
-    return frozenset(one for place in places for one in wanted[place.cluster_id])
+    _refuse_unread([error for error in told if isinstance(error, _NotReadable)])
+    judged = {place.cluster_id for place in places}
+    return frozenset(one for one in wanted if one.cluster_id in judged or (not one.cluster_id and judged))
 
 
-async def _find_places(act: Act, tx: Transaction, cluster_ids: Sequence[str], at: int) -> list[_Place]:
+def _refuse_unread(unread: Sequence[_NotReadable]) -> None:
+    if not unread:
+        return
+    named = "; ".join(f"{one.cluster_id}: {one}" for one in unread[:_SHOWN])
+    more = f"; and {len(unread) - _SHOWN} more" if len(unread) > _SHOWN else ""
+    raise GrantForbidden(
+        f"whether the caller holds as much cannot be read in {named}{more} Only the account grants meanwhile."
+    )
+
+
+async def _find_places(act: Act, tx: Transaction, wanted: Iterable[Permission], at: int) -> list[_Place]:
+    """Each cluster that the permissions are for, if it is reached."""
+    named = {one.cluster_id for one in wanted}
     places = []
-    for cluster_id in cluster_ids:
-        cluster = await find_cluster(tx, act.account_id, cluster_id)
-        reached = await open_cluster(act.custody, tx, act.account_id, cluster.seq) if cluster else None
-        if cluster is not None and reached is not None:
+    for cluster in await list_reached(tx, act.account_id):
+        if not named & {"", cluster.cluster_id}:
+            continue
+        reached = await open_cluster(act.custody, tx, act.account_id, cluster.seq)
+        if reached is not None:
             found = await list_subjects_of(tx, act.account_id, act.caller.uid, cluster.seq, at)
-            places.append(_Place(cluster_id, reached, [(name, json.loads(groups)) for name, groups in found]))
+            places.append(_Place(cluster.cluster_id, reached, [(name, json.loads(groups)) for name, groups in found]))
     return places
 
 
 async def _judge(place: _Place, permissions: Sequence[Permission]) -> None:
+    """Raise GrantForbidden for what the caller does not hold in a cluster, _NotReadable."""
     roles = Roles(place.reached)
     try:
         seen = await place.reached.list_bindings()
         for one in sorted(permissions):
             check_is_granted(one)
             held = await _held_rules(place, roles, seen, one.namespace)
-            missing = find_uncovered(held, await _wanted_rules(roles, one))
+            missing = find_uncovered(held, await _wanted_rules(place, roles, one))
             if missing is not None:
                 raise GrantForbidden(
-                    f"nobody grants more than they hold, and by the bindings of their kubeconfigs in {one.cluster_id} "
-                    f"the caller may not {missing}, which is part of {one}."
+                    f"nobody grants more than they hold, and by the bindings of their kubeconfigs in "
+                    f"{place.cluster_id} the caller may not {missing}, which is part of {one}."
                 )
     except ClusterError as error:
-        raise GrantForbidden(
-            f"whether the caller holds as much in {place.cluster_id} cannot be read there; only the account grants "
-            f"meanwhile. {error}"
-        ) from error
+        raise _NotReadable(place.cluster_id, str(error)) from error
     except TooManyRules as error:
-        raise GrantForbidden(f"the rules in {place.cluster_id} are too many to be compared.") from error
+        raise _NotReadable(place.cluster_id, "its rules are too many to be compared.") from error
 
 
 async def _held_rules(place: _Place, roles: Roles, seen: Sequence[SeenBinding], namespace: str) -> list[Rule]:
@@ -115,11 +136,11 @@ async def _held_rules(place: _Place, roles: Roles, seen: Sequence[SeenBinding], 
     return held
 
 
-async def _wanted_rules(roles: Roles, one: Permission) -> list[Rule]:
+async def _wanted_rules(place: _Place, roles: Roles, one: Permission) -> list[Rule]:
     """What a permission would give: by the role as it is, and by what a predefined one is meant to be."""
     meant = [] if one.is_custom else [*ROLE_TEMPLATES[one.role].rules]
     name = cluster_role_of(one.role, is_custom=one.is_custom)
     rules = await roles.find(CLUSTER_ROLE, "", name)
     if rules is None and one.is_custom:
-        raise GrantForbidden(f"{one.cluster_id} has no ClusterRole {one.role}, so that what it gives is not known.")
+        raise GrantForbidden(f"{place.cluster_id} has no ClusterRole {one.role}, so that what it gives is not known.")
     return [*(rules or ()), *meant]

@@ -126,11 +126,15 @@ async def _prove_and_change(act: Act, asked: _Asked, in_question: frozenset[Perm
 
 
 async def find_askable(tx: Transaction, account_id: str, permissions: Iterable[Permission]) -> frozenset[Permission]:
-    """Those of the permissions that are for one cluster which this server reaches."""
+    """Those of the permissions that are for a cluster which this server reaches, or for all, where it reaches any."""
     found = set()
     for one in permissions:
-        cluster = await find_cluster(tx, account_id, one.cluster_id) if one.cluster_id else None
-        if cluster is not None and await find_access(tx, account_id, cluster.seq) is not None:
+        if not one.cluster_id:
+            is_askable = bool(await list_reached(tx, account_id))
+        else:
+            cluster = await find_cluster(tx, account_id, one.cluster_id)
+            is_askable = cluster is not None and await find_access(tx, account_id, cluster.seq) is not None
+        if is_askable:
             found.add(one)
     return frozenset(found)
 
@@ -142,10 +146,14 @@ async def check_holding(
     proved: frozenset[Permission],
     in_question: frozenset[Permission],
 ) -> None:
-    """Raise GrantForbidden unless the caller holds what they add: as proved, elsewhere as recorded."""
+    """Raise GrantForbidden unless the caller holds what they add: as proved, elsewhere as recorded.
+
+    For all clusters both, since clusters that nobody can ask, and those to come, are among them.
+    """
     for one in sorted(in_question - proved):
-        raise GrantForbidden(f"what the user is permitted changed while {one.cluster_id} was asked. Try again.")
-    check_may_grant(await held_by(tx, caller), added, proved)
+        place = f"{one.cluster_id} was" if one.cluster_id else "the clusters were"
+        raise GrantForbidden(f"what the user is permitted changed while {place} asked. Try again.")
+    check_may_grant(await held_by(tx, caller), added, {one for one in proved if one.cluster_id})
 
 
 async def check_admins_stay(
