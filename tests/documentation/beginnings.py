@@ -5,7 +5,7 @@ import re
 import shutil
 import time
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +74,9 @@ def give_a_clusters_files(folder: Path, home: Path) -> None:
 
 
 @contextlib.contextmanager
-def beginning(page: Path, folder: Path, tutorial: Ended, cluster: RealCluster | None = None) -> Iterator[Reader]:
+def beginning(
+    page: Path, folder: Path, tutorial: Callable[[], Ended], cluster: RealCluster | None = None
+) -> Iterator[Reader]:
     """A reader of this page, who has what it says that it begins with, and may be the admin of a real cluster."""
     home = folder / "home"
     home.mkdir()
@@ -84,7 +86,7 @@ def beginning(page: Path, folder: Path, tutorial: Ended, cluster: RealCluster | 
         (home / ".kube" / "config").write_text(cluster.kubeconfig)
         given = {"KUBECUSTODY_CLUSTER_NETWORKS": "127.0.0.0/8", "KUBEBUILDER_ASSETS": str(cluster.programs)}
     if AFTER_THE_TUTORIAL.search(" ".join(page.read_text().split())):
-        beginning = where_it_ends(tutorial, folder, given)
+        beginning = where_it_ends(tutorial(), folder, given)
     else:
         beginning = reader(folder / "reader", home, given)
     with beginning as one:

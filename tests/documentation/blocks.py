@@ -3,7 +3,9 @@
 <!-- not run: REASON -->            the next block is not run, because ...
 <!-- not run (COMMAND): REASON -->  nor what begins so in the next block
 <!-- saved as: FILE -->             the text says that the reader saves the next block so
-<!-- tier: control_plane -->        only that tier can run the next block; before the heading: all blocks of the page
+<!-- tier: control_plane -->        only that tier runs the next block; before the heading: all blocks of the page
+
+What says no tier is run with Python alone, and again where others of the page are, which may need what it leaves.
 """
 
 import re
@@ -34,9 +36,12 @@ class Block:
     line: int
     language: str
     text: str
-    tier: str = PYTHON
+    tier: str = ""
     saved_as: str = ""
     not_run: dict[str, str] = field(default_factory=dict)
+
+    def is_run_in(self, tier: str) -> bool:
+        return self.tier in ("", tier) and "" not in self.not_run
 
     @property
     def place(self) -> str:
@@ -95,7 +100,7 @@ def read_comment(content: str) -> list[Told]:
 def make_block(page: Path, line: int, language: str, text: str, told: list[Told]) -> Block:
     last = {one.what: one.text for one in told}
     excuses = {one.command: one.text for one in told if one.what == "not run"}
-    return Block(page, line, language, text, last.get("tier", PYTHON), last.get("saved as", ""), excuses)
+    return Block(page, line, language, text, last.get("tier", ""), last.get("saved as", ""), excuses)
 
 
 def all_blocks(*languages: str) -> list[Block]:

@@ -1,4 +1,7 @@
-"""The tutorial, done once: other pages begin where it ends."""
+"""The tutorial, done once and only where a page begins where it ends."""
+
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 
@@ -6,5 +9,5 @@ from documentation.beginnings import Ended, do_tutorial
 
 
 @pytest.fixture(scope="session")
-def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Ended:
-    return do_tutorial(tmp_path_factory.mktemp("tutorial"))
+def tutorial(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Ended]:
+    return cache(lambda: do_tutorial(tmp_path_factory.mktemp("tutorial")))

@@ -34,6 +34,7 @@ VARYING = {
 FILLED_IN = {
     "<alice's uid>": r"users add alice.*\n(\d+)$",
     "<prod-eu's id>": r"clusters add prod-eu.*\n(c\w+)$",
+    "KEY": r"\b(KC\w{22})\b",
     "HASH": r"plan: (\w+)$",
     "age1...": r"Public key: (age1\w+)$",
     "FINGERPRINT": r"^(?:.*\s)?([0-9a-f]{64})$",
@@ -106,10 +107,10 @@ class Reader:
     all_printed: str = ""
     ran: list[str] = field(default_factory=list)
 
-    def read(self, blocks: list[Block], *tiers: str) -> None:
-        """Go through the blocks that one of these tiers runs."""
+    def read(self, blocks: list[Block], tier: str = PYTHON) -> None:
+        """Go through the blocks that this tier runs."""
         for block in blocks:
-            if block.tier in (PYTHON, *tiers) and "" not in block.not_run:
+            if block.is_run_in(tier):
                 self.follow(block)
                 self.ran.append(block.place)
 

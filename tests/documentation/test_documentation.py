@@ -7,17 +7,19 @@ Readers go through each page in a folder of their own (`reading`), from where th
 import re
 import shlex
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import pytest
 
-from documentation.beginnings import TUTORIAL, Ended, RealCluster, beginning
+from documentation.beginnings import TUTORIAL, Ended, beginning
 from documentation.blocks import (
     DEPLOY,
     PAGES,
     PYTHON,
     ROOT,
+    TIERS,
     Block,
     all_blocks,
     blocks_of,
@@ -25,7 +27,7 @@ from documentation.blocks import (
     commands_of,
     read_blocks,
 )
-from documentation.reading import SHELLS, matches
+from documentation.reading import SHELLS, matches, reader
 from kubecustody.catalogue.operations import get_operation
 from kubecustody.catalogue.shapes import members_of
 from kubecustody.cli.main import commands
@@ -47,8 +49,10 @@ def place_of(block: Block) -> str:
 
 
 def pages_of(tier: str) -> list[Path]:
-    """The pages with blocks of this tier."""
-    return [page for page in PAGES if page != TUTORIAL and any(block.tier == tier for block in blocks_of(page))]
+    """The pages with a block that only this tier runs, or for Python's that any may run."""
+    tiers = (tier, "") if tier == PYTHON else (tier,)
+    found = {page: blocks_of(page) for page in PAGES if page != TUTORIAL}
+    return [page for page in found if any(one.tier in tiers and one.is_run_in(tier) for one in found[page])]
 
 
 # --- the blocks
@@ -60,28 +64,47 @@ def test_what_is_not_run_is_listed_with_reasons() -> None:
     assert all(len(reason.split()) > 4 for _, reason in reasons)
 
 
-def test_the_tutorial_is_run(tutorial: Ended) -> None:
+def test_every_block_that_is_not_excused_is_run_in_some_tier() -> None:
+    run = {
+        block.place for tier in TIERS for page in pages_of(tier) for block in blocks_of(page) if block.is_run_in(tier)
+    }
+    assert {block.place for block in all_blocks() if block.page != TUTORIAL and "" not in block.not_run} == run
+
+
+def test_the_tutorial_is_run(tutorial: Callable[[], Ended]) -> None:
     """Whole: its last command stops the server."""
-    assert len(re.findall(r"^\$ ", tutorial.told, re.MULTILINE)) > 15 and "$ kill $!; wait" in tutorial.told
+    told = tutorial().told
+    assert len(re.findall(r"^\$ ", told, re.MULTILINE)) > 15 and "$ kill $!; wait" in told
 
 
 @pytest.mark.parametrize("page", pages_of(PYTHON), ids=name_of)
-def test_a_page_is_run(page: Path, tmp_path: Path, tutorial: Ended) -> None:
-    read(page, tmp_path, tutorial)
+def test_a_page_is_run(page: Path, tmp_path: Path, tutorial: Callable[[], Ended]) -> None:
+    with beginning(page, tmp_path, tutorial) as reader:
+        reader.read(blocks_of(page))
 
 
 @pytest.mark.deploy
 @pytest.mark.parametrize("page", pages_of(DEPLOY), ids=name_of)
-def test_a_page_is_run_with_prometheus(page: Path, tmp_path: Path, tutorial: Ended) -> None:
-    read(page, tmp_path, tutorial, DEPLOY)
+def test_a_page_is_run_with_prometheus(page: Path, tmp_path: Path, tutorial: Callable[[], Ended]) -> None:
+    with beginning(page, tmp_path, tutorial) as reader:
+        reader.read(blocks_of(page), DEPLOY)
 
 
-def read(page: Path, folder: Path, tutorial: Ended, *tiers: str, cluster: RealCluster | None = None) -> None:
-    blocks = blocks_of(page)
-    with beginning(page, folder, tutorial, cluster) as reader:
-        reader.read(blocks, *tiers)
-    wanted = [block.place for block in blocks if block.tier in (PYTHON, *tiers) and "" not in block.not_run]
-    assert reader.ran == wanted
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("```console\n$ echo one\ntwo\n```\n", "prints"),
+        ("```console\n$ false\n```\n", "ends with 1"),
+        ("```console\n$ true\n[1]\n```\n", "ends with 0"),
+        ("```console\n$ echo HASH\n```\n", "nothing was printed that a reader could put in for HASH"),
+        ("```python\nraise SystemExit(1)\n```\n", "fails"),
+        ("```python\nprint(1)\n```\n\n```text\n2\n```\n", "what the Python before prints"),
+        ("```yaml\na: 1\n```\n", "is not used"),
+    ],
+)
+def test_a_page_that_is_wrong_is_found(text: str, fault: str, tmp_path: Path) -> None:
+    with reader(tmp_path / "reader", tmp_path / "home") as one, pytest.raises(AssertionError, match=fault):
+        one.read(read_blocks(TUTORIAL, text))
 
 
 SHOWN = "<!-- not run (ls): a folder differs from day to day -->\n```console\n$ ls\n$ pwd\n```\n"

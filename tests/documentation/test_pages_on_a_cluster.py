@@ -1,7 +1,7 @@
 """Pages whose commands need a real cluster, gone through as the others."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,21 +10,27 @@ from control_plane.control_plane import ControlPlane
 from control_plane.keeping import KUBE_SYSTEM
 from control_plane.proxy import Proxy
 from control_plane.test_bootstrapping import bootstrapped_no_more
-from documentation.beginnings import Ended, RealCluster
-from documentation.blocks import CONTROL_PLANE
-from documentation.test_documentation import name_of, pages_of, read
+from documentation.beginnings import Ended, RealCluster, beginning
+from documentation.blocks import CONTROL_PLANE, blocks_of
+from documentation.test_documentation import name_of, pages_of
 from kubecustody.cluster.client import MARKER_NAME
 
 pytestmark = pytest.mark.control_plane
 
 
-@pytest.fixture
-def cluster(control_plane: ControlPlane, proxy: Proxy, programs: Path) -> Iterator[RealCluster]:
-    """The first of several clusters, which are it too under other names."""
-    urls = {"prod": control_plane.url, "staging": proxy.add_cluster().url, "edge": proxy.add_cluster().url}
+@pytest.fixture(scope="module")
+def plane(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """A control plane on which accounts of the server are left from page to page, and not beyond."""
     with bootstrapped_no_more(control_plane):
-        yield RealCluster(admin_kubeconfig(control_plane, urls), programs)
-    control_plane.ask("DELETE", f"{KUBE_SYSTEM}/configmaps/{MARKER_NAME}")
+        yield control_plane
+
+
+@pytest.fixture
+def cluster(plane: ControlPlane, proxy: Proxy, programs: Path) -> Iterator[RealCluster]:
+    """The first of several clusters, which are it too under other names. Who manages it is forgotten afterwards."""
+    urls = {"prod": plane.url, "staging": proxy.add_cluster().url, "edge": proxy.add_cluster().url}
+    yield RealCluster(admin_kubeconfig(plane, urls), programs)
+    plane.ask("DELETE", f"{KUBE_SYSTEM}/configmaps/{MARKER_NAME}")
 
 
 def admin_kubeconfig(plane: ControlPlane, urls: dict[str, str]) -> str:
@@ -39,5 +45,8 @@ def admin_kubeconfig(plane: ControlPlane, urls: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("page", pages_of(CONTROL_PLANE), ids=name_of)
-def test_a_page_is_run_on_a_cluster(page: Path, tmp_path: Path, tutorial: Ended, cluster: RealCluster) -> None:
-    read(page, tmp_path, tutorial, CONTROL_PLANE, cluster=cluster)
+def test_a_page_is_run_on_a_cluster(
+    page: Path, tmp_path: Path, tutorial: Callable[[], Ended], cluster: RealCluster
+) -> None:
+    with beginning(page, tmp_path, tutorial, cluster) as reader:
+        reader.read(blocks_of(page), CONTROL_PLANE)
