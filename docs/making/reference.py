@@ -15,6 +15,7 @@ from kubecustody.catalogue.describing import (
     walk,
 )
 from kubecustody.catalogue.errors import ErrorDefinition
+from kubecustody.catalogue.forms import one_of
 from kubecustody.catalogue.model import LARGEST_INTEGER, Effect, Operation
 from kubecustody.catalogue.shapes import Location, MemberInfo, Shape, find_whole
 
@@ -138,8 +139,14 @@ def _facts(member: MemberInfo, *, is_request: bool) -> Iterator[str]:
     if about.minimum is not None:
         bounded = about.maximum is not None and about.maximum < LARGEST_INTEGER
         yield f"Valid values: {about.minimum} to {about.maximum}." if bounded else f"Valid values: ≥ {about.minimum}."
+    if about.fewest is not None:
+        yield f"At least {about.fewest}."
     if about.most is not None:
         yield f"At most {about.most} {'entries' if member.kind == 'array' else 'characters'}."
+    if is_request and about.form is not None:
+        yield f"It must be {about.form.must}."
+    if about.excludes:
+        yield f"It does not go with {one_of(about.excludes)}."
     if about.may_be_empty:
         yield "May be empty."
     if is_request and member.default not in (None, ""):

@@ -34,8 +34,8 @@ def test_without_saying_what_becomes_of_people_nothing_is_removed(own: Keeper) -
     assert code == 2 and "--clean or --leave" in err
     code, _, err = own.clusters_command("remove", own.cluster_id, "--clean", "--leave", "--yes")
     assert code == 2
-    with pytest.raises(Exception, match="must be clean or leave"):
-        own.client.remove_cluster(own.cluster_id)
+    with pytest.raises(Exception, match="Removal: is ''; it must be clean or leave"):
+        own.client.remove_cluster(own.cluster_id, removal="")
     assert contents(own.path) == before
 
 

@@ -103,7 +103,7 @@ def test_what_was_removed_as_compromised_stays_removed(keeper: Keeper) -> None:
 
 def test_what_stands_against_restoring_is_told(keeper: Keeper) -> None:
     anna, credential = cleaned(keeper)
-    assert "Reason: is blank" in refused(keeper, credential, "  ").message
+    assert "Reason: is '  '; it must be a text that is not blank" in refused(keeper, credential, "  ").message
     keeper.installation.change(set_principal_disabled, "anna", disabled=True)
     assert "its holder is disabled" in refused(keeper, credential).message
     keeper.installation.change(set_principal_disabled, "anna", disabled=False)

@@ -6,7 +6,7 @@ const folder = `file://${process.env.MODULES}/`;
 const { signRequest } = await import(`${folder}signing.js`);
 const { inspect } = await import(`${folder}comparing.js`);
 const { call } = await import(`${folder}calling.js`);
-const { layOut, readValue, writeValue } = await import(`${folder}requests.js`);
+const { faultsOf, layOut, readValue, writeValue } = await import(`${folder}requests.js`);
 const { LANGUAGES, writeSample } = await import(`${folder}samples/samples.js`);
 
 const languageOf = (id) => LANGUAGES.find((language) => language.id === id);
@@ -15,6 +15,7 @@ const doers = {
   sign: (request) => signRequest(request),
   inspect: ({ text, ...more }) => inspect(text, more),
   layOut: ({ operation, values }) => layOut(operation, values),
+  faults: ({ operation, values }) => faultsOf(operation, values),
   reread: ({ member, value }) => readValue(member, writeValue(member, value)),
   languages: () => LANGUAGES.map(({ id }) => id),
   sample: ({ language, sample }) => writeSample(languageOf(language), sample),

@@ -138,7 +138,7 @@ def test_unknown_uid_is_told_and_says_what_to_give(place: Place) -> None:
 )
 def test_uid_that_is_no_uid_is_told_its_form(place: Place, segment: str, shown: str) -> None:
     message = refuse(place, "InvalidParameter", f"/users/{segment}/kubeconfig/states")
-    assert message == f"Uid: is {shown}; a Uid is 1 to 32 digits."
+    assert message == f"Uid: is {shown}; it must be a Uid: 1 to 32 digits."
 
 
 def test_uid_that_is_not_utf8_is_told_so(place: Place) -> None:

@@ -259,6 +259,8 @@ def test_five_hundred_temporary_ones_are_the_most_by_default(home: Home) -> None
 
 # --- what is refused
 
+PEM = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----\n"
+
 
 def bad_requests(openssl: Openssl) -> dict[str, str]:
     good = fresh()
@@ -267,12 +269,6 @@ def bad_requests(openssl: Openssl) -> dict[str, str]:
     return {
         "rsa1024": openssl.run("req", "-new", "-subj", "/CN=x", "-key", weak).decode(),
         "secp256k1": openssl.run("req", "-new", "-subj", "/CN=x", "-key", openssl.make_key("secp256k1")).decode(),
-        "certificate": openssl.make("/CN=x").certificate.decode(),
-        "two": good + good,
-        "text before": "text\n" + good,
-        "not ascii": good.replace("M", "é", 1),
-        "nothing": "",
-        "words": "please",
         "flipped": good[:100] + ("A" if good[100] != "A" else "B") + good[101:],
     }
 
@@ -286,6 +282,19 @@ def test_a_bad_request_is_refused_and_leaves_nothing(home: Home, openssl: Openss
     assert contents(home.path) == before
 
 
+def test_what_is_no_request_at_all_is_told_its_form_and_never_repeated(home: Home, openssl: Openssl) -> None:
+    good, key = fresh(), openssl.make_key().read_text()
+    before = contents(home.path)
+    certificate = openssl.make("/CN=x").certificate.decode()
+    for text in (key, key + good, certificate, good + good, "text\n" + good, good.replace("M", "é", 1), "", "please"):
+        message = home.refusal(issue(home, "anna", text), "InvalidParameter")
+        assert message == (
+            "Csr: is not what is wanted; it must be one PEM block, from -----BEGIN CERTIFICATE REQUEST----- to "
+            "-----END CERTIFICATE REQUEST-----."
+        )
+    assert contents(home.path) == before
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [
@@ -293,10 +302,10 @@ def test_a_bad_request_is_refused_and_leaves_nothing(home: Home, openssl: Openss
         ({"Csr": None}, "Csr"),
         ({"Csr": ["x"]}, "Csr"),
         ({"Csr": "x" * (MOST_CHARACTERS + 1)}, "Csr"),
-        ({"Csr": "x", "TemporaryDurationMinutes": 14}, "TemporaryDurationMinutes"),
-        ({"Csr": "x", "TemporaryDurationMinutes": 4321}, "TemporaryDurationMinutes"),
-        ({"Csr": "x", "TemporaryDurationMinutes": True}, "TemporaryDurationMinutes"),
-        ({"Csr": "x", "PrivateIpAddress": "perhaps"}, "PrivateIpAddress"),
+        ({"Csr": PEM, "TemporaryDurationMinutes": 14}, "TemporaryDurationMinutes"),
+        ({"Csr": PEM, "TemporaryDurationMinutes": 4321}, "TemporaryDurationMinutes"),
+        ({"Csr": PEM, "TemporaryDurationMinutes": True}, "TemporaryDurationMinutes"),
+        ({"Csr": PEM, "PrivateIpAddress": "perhaps"}, "PrivateIpAddress"),
     ],
 )
 def test_a_wrong_member_is_refused_by_name(home: Home, body: dict[str, Any], named: str) -> None:
@@ -343,7 +352,7 @@ def test_who_may_not_is_told_nothing_of_the_request_or_the_cluster(home: Home) -
     home.add("nobody")
     told = set()
     for cluster in (home.clusters[0], "c-none"):
-        for csr in (fresh(), "please"):
+        for csr in (fresh(), PEM):
             answer = issue(home, "nobody", csr, cluster)
             told.add(home.refusal(answer).replace(cluster, "").replace(answer.header("x-acs-request-id"), ""))
     assert len(told) == 1

@@ -49,7 +49,7 @@ def stored_hours(home: Home) -> list[tuple[Any, ...]]:
     return ask(place.installation.settings.store_file, sql, uid)
 
 
-@pytest.mark.parametrize("hours", [1, 720, 876_000, "720"])
+@pytest.mark.parametrize("hours", [1, 720, 876_000, "720", 720.0, 7.2e2])
 def test_a_good_body_is_taken_a_quoted_integer_too(home: Home, hours: Any) -> None:
     answer = send(home, json.dumps({"expire_hour": hours, "user": home[2], "unknown": [None, 1.5, {}]}).encode())
     assert (answer.status, answer.json) == (200, {})
@@ -64,7 +64,7 @@ def test_hours_out_of_bounds_are_refused(home: Home, hours: str) -> None:
     assert message.startswith("expire_hour: ") and HOURS in message and "user" not in message
 
 
-@pytest.mark.parametrize("hours", ["true", "false", "null", "720.0", "7.2e2", "1e400", "[]", "[720]", "{}"])
+@pytest.mark.parametrize("hours", ["true", "false", "null", "720.5", "1e400", "[]", "[720]", "{}"])
 def test_hours_of_another_type_are_refused(home: Home, hours: str) -> None:
     message = refusal(home, f'{{"expire_hour": {hours}, "user": "{home[2]}"}}'.encode(), "InvalidParameter")
     assert "expire_hour: must be JSON of type integer" in message

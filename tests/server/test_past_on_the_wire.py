@@ -81,7 +81,7 @@ def test_a_credential_is_described_as_it_was(home: Home) -> None:
 def test_what_cannot_be_told_is_refused_with_a_reason(home: Home) -> None:
     first = ask(home.path, "SELECT recorded_at_ms FROM events WHERE event_no = 1")[0][0]
     for at, told in (
-        ("yesterday", "at: 'yesterday' is no time of RFC 3339"),
+        ("yesterday", "at: is 'yesterday'; it must be a time of RFC 3339"),
         (format_time(int(time.time()) + 3600), "at: is in the future: here it is"),
         (format_time(first // 1000 - 1), f"told from {format_time(-(-first // 1000))} on"),
     ):
@@ -100,9 +100,10 @@ def test_a_store_that_an_older_program_began_tells_no_past(home: Home) -> None:
 
 
 def test_a_certificate_is_not_looked_up_in_the_past(home: Home) -> None:
-    query = (("At", format_time(int(time.time()))), ("Serial", "1"))
-    answer = home.ask("reader", "ListCredentials", query=query)
-    assert "At: does not go with Fingerprint or Serial" in home.refusal(answer, "InvalidParameter")
+    for name, value in (("Serial", "1"), ("Fingerprint", "a" * 64)):
+        query = (("At", format_time(int(time.time()))), (name, value))
+        answer = home.ask("reader", "ListCredentials", query=query)
+        assert f"At: does not go with {name}; leave one of them out." in home.refusal(answer, "InvalidParameter")
 
 
 def test_who_may_not_see_the_present_may_not_see_the_past(home: Home) -> None:

@@ -224,7 +224,7 @@ def test_every_fault_of_the_array_is_named_with_its_place(home: Home) -> None:
     items = [
         item("ops", one),
         item("admin", one, "a"),
-        {**item("dev", one), "role_type": "everything"},
+        item("dev", one),
         item("admin-view"),
         item("ops", one),
         item("system:masters", one, custom=True),
@@ -233,16 +233,15 @@ def test_every_fault_of_the_array_is_named_with_its_place(home: Home) -> None:
     message = refused(home, grant(home, name, *items), before, "InvalidParameter")
     for part in (
         "[1].role_name: is admin",
-        "[2].role_type: is 'everything'",
         "[3].role_name: is admin-view",
         "[4]: is the same as [0]",
         "[5].role_name: is 'system:masters'",
         "[6].namespace: is given",
     ):
         assert part in message
-    assert "[0]." not in message
-    message = refused(home, update(home, name, items[1], mode="merge"), before, "InvalidParameter")
-    assert "mode: is 'merge'" in message and "[0].role_name: " in message
+    assert "[0]." not in message and "[2]." not in message
+    message = refused(home, update(home, name, items[0], mode="merge"), before, "InvalidParameter")
+    assert message == "mode: is 'merge'; it must be apply, patch or delete."
 
 
 def test_every_wrong_type_is_named_with_its_place(home: Home) -> None:
@@ -258,6 +257,7 @@ def test_every_wrong_type_is_named_with_its_place(home: Home) -> None:
         {**good, "namespace": None},
         {"namespace": "a"},
         {**good, "role_name": "r" * 254, "unknown": {}},
+        {**good, "role_type": "everything"},
     ]
     message = refused(home, grant(home, name, *items), before, "InvalidParameter")
     for part in (
@@ -271,6 +271,7 @@ def test_every_wrong_type_is_named_with_its_place(home: Home) -> None:
         "[6].role_name: is mandatory",
         "[6].role_type: is mandatory",
         "[7].role_name: has 254 characters",
+        "[8].role_type: is 'everything'; it must be cluster, namespace or all-clusters.",
     ):
         assert part in message
     assert "[0]." not in message and "unknown" not in message

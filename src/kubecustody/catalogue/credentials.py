@@ -2,8 +2,10 @@
 
 from typing import Annotated
 
-from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED, past_time
-from kubecustody.catalogue.model import AccessLevel, Change, Effect, Operation
+from kubecustody.catalogue.forms import CREDENTIAL as CREDENTIAL_FORM
+from kubecustody.catalogue.forms import FINGERPRINT, SERIAL, TIME, Form
+from kubecustody.catalogue.members import CLUSTER_ID, COMPROMISED, past_time, reason_for
+from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.catalogue.states import CAN_GET_IN, CERT_STATES
 from kubecustody.core.errors import (
@@ -19,7 +21,8 @@ from kubecustody.core.states import CertState
 _ALL = "acs:kubecustody:{region_id}:{account_id}:cluster/*"
 _ONE = "acs:kubecustody:{region_id}:{account_id}:cluster/{ClusterId}"
 _FINGERPRINT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-_REASON = "found in a public repository"
+# Places in the orders of a list; empty for its begin, as many a loop has it for the first call.
+_TOKEN = Form("next_token of an answer", r"(?:-?[0-9]{1,18}(?:[.]-?[0-9]{1,18}){0,2})?")
 
 LIVE = "Live"
 MOST_CREDENTIALS = 500
@@ -73,7 +76,7 @@ class ListCredentialsInput(Shape):
             example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
             wire_name="ClusterId",
             location=Location.QUERY,
-            most=64,
+            most=128,
             ours=True,
         ),
     ] = ""
@@ -91,10 +94,11 @@ class ListCredentialsInput(Shape):
     expires_before: Annotated[
         str,
         Member(
-            "Only those whose certificate ends before this time (RFC 3339).",
+            "Only those whose certificate ends before this time.",
             example="2026-12-24T00:00:00Z",
             wire_name="ExpiresBefore",
             location=Location.QUERY,
+            form=TIME,
             most=40,
             ours=True,
         ),
@@ -112,10 +116,11 @@ class ListCredentialsInput(Shape):
     fingerprint: Annotated[
         str,
         Member(
-            "Only those of this certificate: hex SHA-256 of its DER form, with or without colons.",
+            "Only those of this certificate.",
             example=_FINGERPRINT,
             wire_name="Fingerprint",
             location=Location.QUERY,
+            form=FINGERPRINT,
             most=95,
             ours=True,
         ),
@@ -123,11 +128,12 @@ class ListCredentialsInput(Shape):
     serial: Annotated[
         str,
         Member(
-            "Only those whose certificate has this serial number: hex, with or without colons. Several CAs may have "
-            "given the same.",
+            "Only those whose certificate has this serial number. Several CAs may have given the same.",
             example="5f3a9c",
             wire_name="Serial",
             location=Location.QUERY,
+            form=SERIAL,
+            excludes=("Fingerprint",),
             most=95,
             ours=True,
         ),
@@ -150,13 +156,14 @@ class ListCredentialsInput(Shape):
             "Where to go on: next_token of the answer before, with the same filters.",
             wire_name="NextToken",
             location=Location.QUERY,
+            form=_TOKEN,
             most=80,
             ours=True,
         ),
     ] = ""
     at: Annotated[
         str,
-        past_time(", by number. It does not go with Fingerprint or Serial.", "At"),
+        past_time(", by number.", "At", excludes=("Fingerprint", "Serial")),
     ] = ""
 
 
@@ -230,7 +237,7 @@ LIST_CREDENTIALS = Operation(
     access_level=AccessLevel.LIST,
     resource=_ALL,
     effects=frozenset({Effect.READS}),
-    changes=(Change("2026-11-24", "At answers for a past time."),),
+    changes=(Change("2026-11-24", "At answers for a past time."), FORMS_SAID),
     input=ListCredentialsInput,
     output=ListCredentialsOutput,
     errors=(UserNotFound, ClusterNotFound),
@@ -242,6 +249,7 @@ CREDENTIAL = Member(
     example=_FINGERPRINT,
     wire_name="Credential",
     location=Location.PATH,
+    form=CREDENTIAL_FORM,
     most=95,
     ours=True,
 )
@@ -338,7 +346,7 @@ DESCRIBE_CREDENTIAL = Operation(
     input=DescribeCredentialInput,
     output=DescribeCredentialOutput,
     errors=(ClusterNotFound, CredentialNotFound, CredentialAmbiguous),
-    changes=(Change("2026-11-24", "At answers for a past time."),),
+    changes=(Change("2026-11-24", "At answers for a past time."), FORMS_SAID),
     ours=True,
 )
 
@@ -348,17 +356,7 @@ class RevokeCredentialInput(Shape):
 
     cluster_id: Annotated[str, CLUSTER_ID]
     credential: Annotated[str, CREDENTIAL]
-    reason: Annotated[
-        str,
-        Member(
-            "Why it is revoked: kept with the event. It must not be blank.",
-            example=_REASON,
-            wire_name="Reason",
-            location=Location.QUERY,
-            most=500,
-            ours=True,
-        ),
-    ]
+    reason: Annotated[str, reason_for("Why it is revoked", "found in a public repository")]
     dry_run: Annotated[
         bool,
         Member(
@@ -413,7 +411,7 @@ REVOKE_CREDENTIAL = Operation(
     input=RevokeCredentialInput,
     output=RevokeCredentialOutput,
     errors=(ClusterNotFound, CredentialNotFound, CredentialAmbiguous, RevokeForbidden),
-    changes=(Change("2026-11-24", "Compromised."),),
+    changes=(Change("2026-11-24", "Compromised."), FORMS_SAID),
     ours=True,
 )
 

@@ -92,6 +92,9 @@ def _members(shape: type[Shape]) -> list[Any]:
             member.about.maximum,
             member.about.most,
             sorted(member.about.values or {}),
+            *([member.about.form.pattern] if member.about.form else []),
+            *member.about.excludes,
+            *([f"at least {member.about.fewest}"] if member.about.fewest else []),
         ]
         for depth, member in walk(shape)
     ]

@@ -2,9 +2,11 @@
 
 from typing import Annotated
 
-from kubecustody.catalogue.model import AccessLevel, Effect, Operation
+from kubecustody.catalogue.forms import TIME, Form
+from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import ClusterNotFound, UserNotFound
+from kubecustody.core.events import KINDS
 
 _ALL = "acs:kubecustody:{region_id}:{account_id}:*"
 
@@ -13,7 +15,7 @@ CLUSTER_FILTER = Member(
     example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e",
     wire_name="ClusterId",
     location=Location.QUERY,
-    most=64,
+    most=128,
     ours=True,
 )
 KIND_FILTER = Member(
@@ -21,22 +23,24 @@ KIND_FILTER = Member(
     example="private_key_disclosed",
     wire_name="Kind",
     location=Location.QUERY,
-    most=64,
+    values=KINDS,
     ours=True,
 )
 START_TIME = Member(
-    "Only events that were recorded at this time or later (RFC 3339).",
+    "Only events that were recorded at this time or later.",
     example="2026-11-01T00:00:00Z",
     wire_name="StartTime",
     location=Location.QUERY,
+    form=TIME,
     most=40,
     ours=True,
 )
 END_TIME = Member(
-    "Only events that were recorded before this time (RFC 3339).",
+    "Only events that were recorded before this time; not before StartTime.",
     example="2026-12-01T00:00:00Z",
     wire_name="EndTime",
     location=Location.QUERY,
+    form=TIME,
     most=40,
     ours=True,
 )
@@ -44,6 +48,7 @@ NEXT_TOKEN = Member(
     "NextToken of the answer before; left out, the newest events are answered.",
     wire_name="NextToken",
     location=Location.QUERY,
+    form=Form("NextToken of an answer", "(?:[0-9]{1,18})?"),
     most=20,
     ours=True,
 )
@@ -143,6 +148,7 @@ LIST_EVENTS = Operation(
     access_level=AccessLevel.LIST,
     resource=_ALL,
     effects=frozenset({Effect.READS}),
+    changes=(FORMS_SAID,),
     input=ListEventsInput,
     output=ListEventsOutput,
     errors=(UserNotFound, ClusterNotFound),
@@ -160,6 +166,7 @@ LIST_OWN_EVENTS = Operation(
     access_level=AccessLevel.LIST,
     resource=_ALL,
     effects=frozenset({Effect.READS}),
+    changes=(FORMS_SAID,),
     input=ListOwnEventsInput,
     output=ListEventsOutput,
     errors=(ClusterNotFound,),

@@ -5,8 +5,9 @@ Facts: the provider's reference pages of each, and its SDK alibabacloud-cs201512
 
 from typing import Annotated
 
+from kubecustody.catalogue.forms import CERTIFICATE_REQUEST
 from kubecustody.catalogue.members import ALLOW_LAST_ADMIN, CLUSTER_ID, COMPROMISED
-from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Change, Effect, Operation
+from kubecustody.catalogue.model import FORMS_SAID, ONE_CLUSTER, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.rehearsing import DRY_RUN, REHEARSAL, Rehearsal
 from kubecustody.catalogue.shapes import UNSET, Location, Member, Shape, UnsetType
 from kubecustody.core.errors import (
@@ -141,10 +142,11 @@ class IssueCredentialInput(Shape):
     csr: Annotated[
         str,
         Member(
-            "A PKCS#10 certificate request, PEM, made with the key that is to be certified: P-256, P-384, Ed25519 or "
+            "A PKCS#10 certificate request, made with the key that is to be certified: P-256, P-384, Ed25519 or "
             "RSA of 2048 to 4096 bits. Only the key is taken from it; subject and extensions are not.",
             example="-----BEGIN CERTIFICATE REQUEST-----...",
             wire_name="Csr",
+            form=CERTIFICATE_REQUEST,
             most=16_384,
             ours=True,
         ),
@@ -314,6 +316,7 @@ ISSUE_CREDENTIAL = Operation(
     input=IssueCredentialInput,
     output=IssueCredentialOutput,
     errors=(*_ISSUING_ERRORS, BodyMalformed, CertificateRequestRefused),
+    changes=(FORMS_SAID,),
     ours=True,
     condition_keys=_MINUTES,
 )

@@ -1,5 +1,6 @@
 """Members that many operations have."""
 
+from kubecustody.catalogue.forms import NOT_BLANK, TIME
 from kubecustody.catalogue.shapes import Location, Member
 
 CLUSTER_ID = Member(
@@ -10,14 +11,29 @@ CLUSTER_ID = Member(
 )
 
 
-def past_time(told: str, wire_name: str) -> Member:
+def past_time(told: str, wire_name: str, *, excludes: tuple[str, ...] = ()) -> Member:
     """A past time that is asked about. told: what would have been answered then."""
     return Member(
-        f"A past time (RFC 3339): what would have been answered then{told} Left out, it is now.",
+        f"A past time: what would have been answered then{told} Left out, it is now.",
         example="2026-11-24T09:00:00Z",
         wire_name=wire_name,
         location=Location.QUERY,
+        form=TIME,
+        excludes=excludes,
         most=40,
+        ours=True,
+    )
+
+
+def reason_for(what: str, example: str) -> Member:
+    """Why something is done. what: why is asked, as a whole clause."""
+    return Member(
+        f"{what}: kept with the event.",
+        example=example,
+        wire_name="Reason",
+        location=Location.QUERY,
+        form=NOT_BLANK,
+        most=500,
         ours=True,
     )
 

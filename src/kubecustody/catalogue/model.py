@@ -43,6 +43,9 @@ class Change:
     summary: str
 
 
+FORMS_SAID = Change("2026-11-25", "What texts must look like is said; what is not so is refused, also an empty one.")
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
     """One operation of the API. Each is one object, compared and hashed as such.

@@ -7,6 +7,7 @@ from typing import Any
 
 from kubecustody.catalogue.describing import EFFECTS, common_errors, own_errors
 from kubecustody.catalogue.errors import ErrorDefinition
+from kubecustody.catalogue.forms import one_of
 from kubecustody.catalogue.model import API_VERSION, Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
@@ -99,11 +100,14 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 def _parameter(member: MemberInfo) -> dict[str, Any]:
     """A parameter. An array is one comma-separated value, as the SDKs send it."""
     about = member.about
+    text = about.doc + (" An empty segment stands for none." if about.may_be_empty else "")
+    if about.excludes:  # of parameters OpenAPI cannot say it
+        text += f" It does not go with {one_of(about.excludes)}."
     described: dict[str, Any] = {
         "name": member.wire_name,
         "in": about.location.value,
         "required": about.location is Location.PATH or member.required,
-        "description": about.doc + (" An empty segment stands for none." if about.may_be_empty else ""),
+        "description": text,
         "schema": _given(member, {}),
     }
     if member.kind is Kind.ARRAY:
@@ -118,7 +122,7 @@ def _body(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any] | Non
         return None
     whole = find_whole(operation.input)
     if whole is not None:
-        schema = _schema(whole, schemas)
+        schema = _given(whole, schemas)
     else:
         schemas[f"{operation.name}Request"] = _object(members, schemas, operation.input.__doc__, _given)
         schema = {"$ref": f"#/components/schemas/{operation.name}Request"}
@@ -162,9 +166,11 @@ def _given(member: MemberInfo, schemas: dict[str, Any]) -> dict[str, Any]:
     """The schema of what is given, not answered. A parameter is never null: it is left out."""
     if member.about.location is not Location.BODY:
         member = replace(member, nullable=False)
-    schema = _schema(member, schemas)
-    if member.is_uid:
-        schema["pattern"] = "^[0-9]{1,32}$"
+    schema = _schema(member, schemas, _given)
+    if member.form is not None:
+        schema["pattern"] = member.form.anchored
+        if member.form.format:
+            schema["format"] = member.form.format
     return schema
 
 
@@ -183,20 +189,19 @@ def _object(
     return described | ({"required": required} if required else {})
 
 
-def _schema(member: MemberInfo, schemas: dict[str, Any]) -> dict[str, Any]:
+def _schema(member: MemberInfo, schemas: dict[str, Any], schema_of: _SchemaOf | None = None) -> dict[str, Any]:
     about = member.about
     schema: dict[str, Any] = {}
     if member.kind is Kind.ARRAY:
-        items: dict[str, Any] = {"type": "string"} if member.shape is None else _nested(member.shape, schemas)
-        schema = {"type": "array", "items": items} | ({} if about.most is None else {"maxItems": about.most})
+        items = {"type": "string"} if member.shape is None else _nested(member.shape, schemas, schema_of)
+        schema = {"type": "array", "items": items} | _set_bounds({"minItems": about.fewest, "maxItems": about.most})
     elif member.kind is Kind.OBJECT and member.shape is not None:
-        schema = _nested(member.shape, schemas)
+        schema = _nested(member.shape, schemas, schema_of)
     elif member.kind is Kind.MAP:
         schema = {"type": "object", "additionalProperties": {"type": "string"}}
     else:
         schema = {"type": member.kind.value}
-        bounds = {"minimum": about.minimum, "maximum": about.maximum, "maxLength": about.most}
-        schema |= {name: bound for name, bound in bounds.items() if bound is not None}
+        schema |= _set_bounds({"minimum": about.minimum, "maximum": about.maximum, "maxLength": about.most})
         if about.values:
             schema["enum"] = [str(value) for value in about.values]
     if member.default not in (None, ""):
@@ -206,7 +211,11 @@ def _schema(member: MemberInfo, schemas: dict[str, Any]) -> dict[str, Any]:
     return {"anyOf": [schema, {"type": "null"}]} if member.nullable else schema
 
 
-def _nested(shape: type[Shape], schemas: dict[str, Any]) -> dict[str, Any]:
+def _set_bounds(bounds: dict[str, int | None]) -> dict[str, int]:
+    return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def _nested(shape: type[Shape], schemas: dict[str, Any], schema_of: _SchemaOf | None) -> dict[str, Any]:
     if shape.__name__ not in schemas:
-        schemas[shape.__name__] = _object(members_of(shape), schemas, shape.__doc__)
+        schemas[shape.__name__] = _object(members_of(shape), schemas, shape.__doc__, schema_of)
     return {"$ref": f"#/components/schemas/{shape.__name__}"}

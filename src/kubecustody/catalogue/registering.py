@@ -2,8 +2,9 @@
 
 from typing import Annotated
 
+from kubecustody.catalogue.forms import CLUSTER_NAME, HTTPS_URL, SHA256_HEX
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import AccessLevel, Change, Effect, Operation
+from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import Member, Shape
 from kubecustody.core.errors import (
     BodyMalformed,
@@ -34,7 +35,10 @@ class RegisterClusterInput(Shape):
             secret=True,
         ),
     ]
-    name: Annotated[str, Member("The name of the cluster.", example="prod-eu", wire_name="Name", most=63, ours=True)]
+    name: Annotated[
+        str,
+        Member("The name of the cluster.", example="prod-eu", wire_name="Name", form=CLUSTER_NAME, most=63, ours=True),
+    ]
     context: Annotated[
         str,
         Member("The context to use; left out, the kubeconfig's current one.", wire_name="Context", most=253, ours=True),
@@ -48,13 +52,20 @@ class RegisterClusterInput(Shape):
             "The address in people's kubeconfigs; left out, the one that this server uses.",
             example="https://prod-eu.example.com:6443",
             wire_name="PublicEndpoint",
+            form=HTTPS_URL,
             most=255,
             ours=True,
         ),
     ] = ""
     private_endpoint: Annotated[
         str,
-        Member("The intranet address in people's kubeconfigs.", wire_name="PrivateEndpoint", most=255, ours=True),
+        Member(
+            "The intranet address in people's kubeconfigs.",
+            wire_name="PrivateEndpoint",
+            form=HTTPS_URL,
+            most=255,
+            ours=True,
+        ),
     ] = ""
     declared_api_servers: Annotated[
         int | None,
@@ -127,6 +138,7 @@ REGISTER_CLUSTER = Operation(
     changes=(
         Change("2026-11-24", "ReplaceAccess: give a registered cluster another access."),
         Change("2026-11-24", "ReplaceFields; DryRun says which cluster it is already, and whether the name is taken."),
+        FORMS_SAID,
     ),
 )
 
@@ -143,7 +155,7 @@ class AppliedClusterInput(Shape, rename="pascal"):
     """One cluster as it is to be; what is left out stays as it is."""
 
     kubeconfig: Annotated[str, Member("As of RegisterCluster.", most=200_000, ours=True, secret=True)]
-    name: Annotated[str, Member("The name of the cluster.", example="prod-eu", most=63, ours=True)]
+    name: Annotated[str, Member("The name of the cluster.", example="prod-eu", form=CLUSTER_NAME, most=63, ours=True)]
     context: Annotated[
         str,
         Member("The context to use; left out, the kubeconfig's current one.", most=253, ours=True),
@@ -189,6 +201,7 @@ class ApplyClustersInput(Shape):
         Member(
             "The clusters; each has a name of its own.",
             wire_name="Clusters",
+            fewest=1,
             most=MOST_APPLIED,
             ours=True,
             secret=True,
@@ -245,6 +258,7 @@ APPLY_CLUSTERS = Operation(
     input=ApplyClustersInput,
     output=ApplyClustersOutput,
     errors=(BodyMalformed, ClustersNotUsable),
+    changes=(FORMS_SAID,),
     ours=True,
     largest_body_bytes=4 * 1024 * 1024,
 )
@@ -297,6 +311,7 @@ class ManageClusterInput(Shape):
         Member(
             "PlanHash of the answer that showed what managing would change. Left out, only that is shown.",
             wire_name="PlanHash",
+            form=SHA256_HEX,
             most=64,
             ours=True,
         ),
@@ -336,6 +351,7 @@ MANAGE_CLUSTER = Operation(
     input=ManageClusterInput,
     output=ManageClusterOutput,
     errors=(ClusterNotFound, ClusterStateForbids, ClusterNotUsable, PlanChanged, BodyMalformed),
+    changes=(FORMS_SAID,),
     ours=True,
 )
 

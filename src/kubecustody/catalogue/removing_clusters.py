@@ -5,7 +5,7 @@
 from typing import Annotated
 
 from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Effect, Operation
+from kubecustody.catalogue.model import ONE_CLUSTER, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import Member, Shape
 from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids
 
@@ -22,13 +22,13 @@ class RemoveClusterInput(Shape):
     removal: Annotated[
         str,
         Member(
-            "What becomes of what people hold there. It must be said.",
+            "What becomes of what people hold there.",
             example="clean",
             wire_name="Removal",
             values=REMOVALS,
             ours=True,
         ),
-    ] = ""
+    ]
     dry_run: Annotated[
         bool,
         Member(
@@ -91,5 +91,6 @@ REMOVE_CLUSTER = Operation(
     input=RemoveClusterInput,
     output=RemoveClusterOutput,
     errors=(ClusterNotFound, ClusterStateForbids),
+    changes=(Change("2026-11-25", "Removal, which was demanded all along, is said to be mandatory."),),
     ours=True,
 )

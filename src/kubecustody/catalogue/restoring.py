@@ -7,8 +7,8 @@ which no path is published), so the paths are ours.
 from typing import Annotated
 
 from kubecustody.catalogue.credentials import CREDENTIAL
-from kubecustody.catalogue.members import CLUSTER_ID
-from kubecustody.catalogue.model import AccessLevel, Effect, Operation
+from kubecustody.catalogue.members import CLUSTER_ID, reason_for
+from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import (
     ClusterNotFound,
@@ -92,17 +92,7 @@ class RestoreCredentialInput(Shape):
 
     cluster_id: Annotated[str, CLUSTER_ID]
     credential: Annotated[str, CREDENTIAL]
-    reason: Annotated[
-        str,
-        Member(
-            "Why it is restored: kept with the event. It must not be blank.",
-            example="cleaned by mistake",
-            wire_name="Reason",
-            location=Location.QUERY,
-            most=500,
-            ours=True,
-        ),
-    ]
+    reason: Annotated[str, reason_for("Why it is restored", "cleaned by mistake")]
 
 
 class RestoreCredentialOutput(Shape):
@@ -137,6 +127,7 @@ RESTORE_CREDENTIAL = Operation(
     access_level=AccessLevel.WRITE,
     resource=_ONE,
     effects=frozenset({Effect.RESTORES, Effect.GRANTS}),
+    changes=(FORMS_SAID,),
     input=RestoreCredentialInput,
     output=RestoreCredentialOutput,
     errors=(

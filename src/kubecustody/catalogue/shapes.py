@@ -15,6 +15,8 @@ from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from kubecustody.catalogue.forms import UID, Form
+
 __all__ = ["UNSET", "Kind", "Location", "Member", "MemberInfo", "Shape", "UnsetType", "find_whole", "members_of"]
 
 
@@ -46,9 +48,11 @@ class Member:
     """What a type cannot say of one member.
 
     minimum and maximum bound an integer, both included; values names each enum value and what it means;
-    may_be_empty: an empty path segment is a value; most: of a list, how many, and of a text, how many characters it
-    may have; whole: the body is the value of this member itself, without an object around it; ours: the provider does
-    not have it; secret: it holds a private key or a token, so it stands in no link and no sample, and pages mask it.
+    form: what a text that is given must look like; excludes: wire names of what it does not go with;
+    may_be_empty: an empty path segment is a value; fewest and most: of a list, how many, and most of a text, how many
+    characters it may have; whole: the body is the value of this member itself, without an object around it; ours: the
+    provider does not have it; secret: it holds a private key or a token, so it stands in no link and no sample, and
+    pages mask it.
     """
 
     doc: str
@@ -58,7 +62,10 @@ class Member:
     minimum: int | None = None
     maximum: int | None = None
     values: Mapping[str, str] | None = None
+    form: Form | None = None
+    excludes: tuple[str, ...] = ()
     may_be_empty: bool = False
+    fewest: int | None = None
     most: int | None = None
     whole: bool = False
     ours: bool = False
@@ -79,9 +86,9 @@ class MemberInfo:
     about: Member
 
     @property
-    def is_uid(self) -> bool:
-        """Whether it is the ID of a user or role: 1 to 32 digits."""
-        return self.wire_name.lower() in ("uid", "user")
+    def form(self) -> Form | None:
+        """What it must look like where it is given. The ID of a user or role is known by its name."""
+        return self.about.form or (UID if self.wire_name.lower() in ("uid", "user") else None)
 
 
 @cache

@@ -10,6 +10,7 @@ import msgspec
 from kubecustody.catalogue.members import CLUSTER_ID, past_time
 from kubecustody.catalogue.model import (
     ALL_RESOURCES,
+    FORMS_SAID,
     LARGEST_INTEGER,
     ONE_CLUSTER,
     AccessLevel,
@@ -235,6 +236,7 @@ LIST_USER_KUBECONFIG_STATES = Operation(
             "2026-11-24", "detail=true tells of each credential that is to be removed what is known of its removal."
         ),
         Change("2026-11-24", "at answers for a past time."),
+        FORMS_SAID,
     ),
     input=ListUserKubeConfigStatesInput,
     output=ListUserKubeConfigStatesOutput,
@@ -350,7 +352,7 @@ LIST_CLUSTER_KUBECONFIG_STATES = Operation(
     access_level=AccessLevel.NONE,
     resource=ONE_CLUSTER,
     effects=frozenset({Effect.READS}),
-    changes=(Change("2026-11-24", "at answers for a past time."),),
+    changes=(Change("2026-11-24", "at answers for a past time."), FORMS_SAID),
     input=ListClusterKubeconfigStatesInput,
     output=ListClusterKubeconfigStatesOutput,
     errors=(ClusterNotFound,),

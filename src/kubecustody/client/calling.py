@@ -566,7 +566,7 @@ class Calls:
             self._call("ManageCluster", ManageClusterInput(cluster_id=cluster_id, mode=mode, plan_hash=plan_hash)),
         )
 
-    def remove_cluster(self, cluster_id: str, *, removal: str = "", dry_run: bool = False) -> RemoveClusterOutput:
+    def remove_cluster(self, cluster_id: str, removal: str, *, dry_run: bool = False) -> RemoveClusterOutput:
         """Remove a cluster from this server, and say what lives on in it."""
         return cast(
             "RemoveClusterOutput",
@@ -1128,7 +1128,7 @@ class AsyncCalls:
             ),
         )
 
-    async def remove_cluster(self, cluster_id: str, *, removal: str = "", dry_run: bool = False) -> RemoveClusterOutput:
+    async def remove_cluster(self, cluster_id: str, removal: str, *, dry_run: bool = False) -> RemoveClusterOutput:
         """Remove a cluster from this server, and say what lives on in it."""
         return cast(
             "RemoveClusterOutput",

@@ -11,10 +11,13 @@ from kubecustody.core.errors import OperatorError
 
 MAX_UID_LENGTH = 32
 
-_UID = re.compile(r"[0-9]{1,32}")
+UID_PATTERN = "[0-9]{1,32}"
+CLUSTER_ID_PATTERN = "c[0-9a-f]{32}"  # of the ids that are given here
+
+_UID = re.compile(UID_PATTERN)
 _LOGON_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _CLUSTER_NAME = re.compile(r"[^\W_][\w-]{0,62}")
-_LIKE_OUR_IDS = re.compile(r"c[0-9a-f]{32}")
+_LIKE_OUR_IDS = re.compile(CLUSTER_ID_PATTERN)
 _CLUSTER_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,190}")
 _POLICY_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,127}")
@@ -74,6 +77,11 @@ def check_cluster_name(name: str) -> str:
             "or digit."
         )
     return name
+
+
+def is_cluster_name(name: str) -> bool:
+    """Whether it may be the name of a cluster."""
+    return _CLUSTER_NAME.fullmatch(name) is not None and not looks_like_cluster_id(name)
 
 
 def check_cluster_id(cluster_id: str) -> str:

@@ -7,7 +7,12 @@ from functools import lru_cache
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MINUTES = tuple(f"{hour:02}:{minute:02}:" for hour in range(24) for minute in range(60))
 _SECONDS = tuple(f"{second:02}Z" for second in range(60))
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
+# RFC 3339 with a zone, but for the days of a month, which no pattern tells, and leap seconds, which no clock here has.
+TIME_PATTERN = (
+    "(?!0000)[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+    "[Tt](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]+)?(?:[Zz]|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])"
+)
+_RFC_3339 = re.compile(TIME_PATTERN)
 
 
 @lru_cache(maxsize=8192)
@@ -25,6 +30,15 @@ def format_time(at: int) -> str:
 def parse_time(text: str) -> int:
     """Unix seconds of an RFC 3339 time with zone; a fraction of a second is dropped. ValueError otherwise."""
     # fromisoformat takes more of ISO 8601 (weeks, no dashes, no zone) than RFC 3339 has.
-    if not _RFC_3339.fullmatch(text.upper()):
+    if not _RFC_3339.fullmatch(text):
         raise ValueError(f"{text!r} is no time of RFC 3339 with a zone: write it in UTC, as 2026-11-30T07:41:50Z")
     return int((datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(seconds=1))
+
+
+def is_time(text: str) -> bool:
+    """Whether parse_time reads it."""
+    try:
+        parse_time(text)
+    except ValueError:
+        return False
+    return True

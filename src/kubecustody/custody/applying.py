@@ -23,7 +23,7 @@ from kubecustody.catalogue.registering import (
 )
 from kubecustody.cluster.access import Access, access_from_kubeconfig, find_life, load_access
 from kubecustody.cluster.client import Cluster as Reached
-from kubecustody.core.errors import ClustersNotUsable, Fault, OperatorError, ParametersRefused
+from kubecustody.core.errors import ClustersNotUsable, Fault, OperatorError
 from kubecustody.custody.acts import Act
 from kubecustody.custody.changes import Change
 from kubecustody.custody.clusters import ClusterFields, prepare_trust, record_cluster, set_fields
@@ -105,8 +105,6 @@ class _Decided(NamedTuple):
 
 async def apply_clusters(act: Act, request: ApplyClustersInput) -> ApplyClustersOutput:
     """Record clusters as they are asked, all of them or none. Raises ParametersRefused, ClustersNotUsable."""
-    if not request.clusters:
-        raise ParametersRefused((Fault("Clusters", "is empty: name a cluster at least."),))
     wanted = _read_all(request.clusters)  # 1
     looked = await _look_at_all(act, wanted)  # 2
     decided = await act.read(lambda tx: _decide(act.custody, tx, act.account_id, looked))  # 3

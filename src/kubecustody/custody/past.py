@@ -67,10 +67,7 @@ class _Held(NamedTuple):
 
 async def find_moment(tx: Transaction, account_id: str, text: str, now: float, parameter: str = "at") -> Moment:
     """The moment that the text (RFC 3339) names. Raises ParametersRefused unless something can be told of it."""
-    try:
-        at = parse_time(text)
-    except ValueError as error:
-        raise _refused(parameter, f"{error}.") from error
+    at = parse_time(text)
     if at > now:
         raise _refused(parameter, f"is in the future: here it is {format_time(int(now))}.")
     if not await has_whole_history(tx, account_id):

@@ -12,6 +12,7 @@ from kubecustody.catalogue.credentials import (
 from kubecustody.catalogue.shapes import UNSET
 from kubecustody.core.errors import CredentialNotFound, Fault, ParametersRefused, UserNotFound
 from kubecustody.core.past import PastPerson, Recorded, credential_then, person_then
+from kubecustody.core.times import parse_time
 from kubecustody.custody import credentials as present
 from kubecustody.custody.authentication import Caller
 from kubecustody.custody.credentials import Filters
@@ -31,8 +32,6 @@ async def list_credentials(
     tx: Transaction, caller: Caller, request: ListCredentialsInput, now: float
 ) -> ListCredentialsOutput:
     """Some credentials by number, and where to go on. Raises UserNotFound, ClusterNotFound, ParametersRefused."""
-    if request.fingerprint or request.serial:
-        raise ParametersRefused((Fault("At", "does not go with Fingerprint or Serial; list the cluster's."),))
     moment = await find_moment(tx, caller.account_id, request.at, now, "At")
     filters = await _filters(tx, moment, request)
     after = present.parse_token(request.next_token, 1)
@@ -77,7 +76,7 @@ async def describe_credential(
 
 
 async def _filters(tx: Transaction, moment: Moment, request: ListCredentialsInput) -> Filters:
-    expires_before = present.read_filters(request)[0]
+    expires_before = parse_time(request.expires_before) if request.expires_before else None
     place = await find_past_cluster(tx, moment, request.cluster_id) if request.cluster_id else None
     if request.uid and not await was_there(tx, moment, request.uid):
         raise UserNotFound(request.uid)

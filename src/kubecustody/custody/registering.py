@@ -13,7 +13,7 @@ from kubecustody.catalogue.registering import (
     RegisterClusterInput,
     TestClusterInput,
 )
-from kubecustody.cluster.access import Access, access_from_kubeconfig, dump_access, find_life
+from kubecustody.cluster.access import Access, access_from_kubeconfig, check_endpoint, dump_access, find_life
 from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.errors import ClusterError
 from kubecustody.core.bindings import Delete, Step, check_brake, hash_of, tell_beyond_reach
@@ -139,10 +139,22 @@ def _read_access(request: RegisterClusterInput) -> Access:
 
 
 def _read_fields(request: RegisterClusterInput, access: Access) -> ClusterFields:
+    given = {"PublicEndpoint": request.public_endpoint, "PrivateEndpoint": request.private_endpoint}
+    faults = [Fault(name, fault) for name, endpoint in given.items() if endpoint and (fault := _fault_of(endpoint))]
+    if faults:
+        raise ParametersRefused(tuple(faults))
     try:
         return fields_of_new(request, access)
     except OperatorError as fault:
         raise ParametersRefused((Fault("Name", str(fault)),)) from fault
+
+
+def _fault_of(endpoint: str) -> str:
+    try:
+        check_endpoint(endpoint)
+    except OperatorError as fault:
+        return str(fault)
+    return ""
 
 
 def fields_of_new(request: RegisterClusterInput | AppliedClusterInput, access: Access) -> ClusterFields:
@@ -212,8 +224,6 @@ async def manage_cluster(act: Act, request: ManageClusterInput) -> ManageCluster
 
     Raises ClusterNotFound, ClusterStateForbids where it is not reached, ClusterNotUsable, PlanChanged.
     """
-    if request.mode not in (MANAGE, OBSERVE):
-        raise ParametersRefused((Fault("Mode", "must be manage or observe."),))
     cluster = await act.read(lambda tx: find_cluster(tx, act.account_id, request.cluster_id))
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)

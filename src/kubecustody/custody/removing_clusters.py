@@ -1,8 +1,8 @@
 """Removing a cluster: after everything that people hold there is proved removed, or with what lives on told."""
 
-from kubecustody.catalogue.removing_clusters import REMOVALS, LivingCredential, RemoveClusterInput, RemoveClusterOutput
+from kubecustody.catalogue.removing_clusters import LivingCredential, RemoveClusterInput, RemoveClusterOutput
 from kubecustody.cluster.errors import ClusterError
-from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids, Fault, ParametersRefused
+from kubecustody.core.errors import ClusterNotFound, ClusterStateForbids
 from kubecustody.core.states import is_live
 from kubecustody.core.times import format_time
 from kubecustody.custody.acts import Act
@@ -26,9 +26,7 @@ _ACCOUNT_STAYS = (
 
 
 async def remove_cluster(act: Act, request: RemoveClusterInput) -> RemoveClusterOutput:
-    """Remove a cluster, or go on with removing it. Raises ClusterNotFound, ClusterStateForbids, ParametersRefused."""
-    if request.removal not in REMOVALS:
-        raise ParametersRefused((Fault("Removal", "must be clean or leave: what becomes of what people hold there."),))
+    """Remove a cluster, or go on with removing it. Raises ClusterNotFound, ClusterStateForbids."""
     cluster = await act.read(lambda tx: find_cluster(tx, act.account_id, request.cluster_id))
     if cluster is None:
         raise ClusterNotFound(request.cluster_id)

@@ -12,7 +12,7 @@ from kubecustody.catalogue.restoring import (
     RestoreCredentialOutput,
 )
 from kubecustody.core.bindings import UNPROVEN
-from kubecustody.core.errors import ClusterStateForbids, Fault, ParametersRefused, RestoreForbidden
+from kubecustody.core.errors import ClusterStateForbids, RestoreForbidden
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.permissions import Permission
 from kubecustody.core.states import ClusterState
@@ -77,10 +77,8 @@ async def restore_credential(act: Act, request: RestoreCredentialInput) -> Resto
     """Take the removal of a credential back.
 
     Raises ClusterNotFound, CredentialNotFound, CredentialAmbiguous, RestoreForbidden, GrantForbidden,
-    ClusterStateForbids, ParametersRefused.
+    ClusterStateForbids.
     """
-    if not request.reason.strip():
-        raise ParametersRefused((Fault("Reason", "is blank: say why, since it is kept with the event."),))
     proved = await prove_holding(act, await act.read(lambda tx: _find_asked(tx, act, request)))
     restored = await act.change(lambda unit: _restore(unit, act.caller, request, proved))
     one = restored.one

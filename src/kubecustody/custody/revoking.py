@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from kubecustody.catalogue.credentials import PROSPECTS, RevokeCredentialInput, RevokeCredentialOutput
 from kubecustody.cluster.access import load_access
-from kubecustody.core.errors import Fault, ParametersRefused, RevokeForbidden
+from kubecustody.core.errors import RevokeForbidden
 from kubecustody.core.prospects import foresee
 from kubecustody.core.states import CertState, is_live, state_of_credential
 from kubecustody.core.times import format_time
@@ -29,8 +29,6 @@ async def revoke_credential(
 
     Raises ClusterNotFound, CredentialNotFound, CredentialAmbiguous, RevokeForbidden.
     """
-    if not request.reason.strip():
-        raise ParametersRefused((Fault("Reason", "is blank: say why, since it is kept with the event."),))
     cluster = await get_cluster(unit.tx, unit.account_id, request.cluster_id)
     one = await get_credential(unit.tx, unit.account_id, cluster, request.credential)
     details = await get_credential_details(unit.tx, unit.account_id, one.facts.number)

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
+from kubecustody.catalogue.forms import checker_of, one_of
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
 from kubecustody.core.errors import Fault, ParametersRefused
-from kubecustody.core.names import is_uid
 from kubecustody.server.json_bodies import read_array, read_object, takes_body
 from kubecustody.signing.request import decode_query
 
 _SHOWN = 40
 _MOST_DIGITS = 18
+_MOST_VALUES_NAMED = 12
 _TRUE_AND_FALSE = {"true": True, "false": False}
 
 
@@ -22,24 +23,29 @@ class _Refusal(Exception):
 
 def decode_input(operation: Operation, path_values: dict[str, bytes], query_string: bytes, body: bytes = b"") -> Shape:
     """The operation's input. Raises ParametersRefused with every fault, in the operation's order, and BodyMalformed."""
+    readers, exclusions = _plan(operation)
     query = _read_query(query_string) if query_string else {}
     whole = find_whole(operation.input)
     document = read_object(body) if takes_body(operation) and whole is None else {}
     values: dict[str, Any] = {}
     faults: list[Fault] = []
-    for member, read in _readers(operation):
+    for member, read in readers:
         try:
             if member.about.location is Location.PATH:
                 values[member.name] = read(_text(path_values[member.wire_name]))
                 continue
             if member is whole:
-                values[member.name] = _items(member, read_array(body), faults)
+                values[member.name] = _items(member, read_array(body), faults, "")
                 continue
             if member.about.location is Location.BODY:
                 if member.wire_name in document:
-                    values[member.name] = _from_body(member, document[member.wire_name])
+                    given = document[member.wire_name]
+                    of_objects = member.shape is not None and isinstance(given, list)
+                    values[member.name] = (
+                        _items(member, given, faults, member.wire_name) if of_objects else _from_body(member, given)
+                    )
                 elif member.required:
-                    raise _Refusal("is mandatory: put it into the body.")
+                    raise _Refusal(f"is mandatory: put it into the body{_wanted(member)}.")
                 continue
             if member.kind is Kind.ARRAY:
                 if (texts := _list_in_query(member, query)) is not None:
@@ -48,13 +54,16 @@ def decode_input(operation: Operation, path_values: dict[str, bytes], query_stri
             given = query.get(member.wire_name)
             if given is None:
                 if member.required:
-                    raise _Refusal("is mandatory: put it into the query.")
+                    raise _Refusal(f"is mandatory: put it into the query{_wanted(member)}.")
                 continue
             if len(given) > 1:
                 raise _Refusal(f"is given {len(given)} times; give it once.")
             values[member.name] = read(_text(given[0]))
         except _Refusal as refusal:
             faults.append(Fault(member.wire_name, str(refusal)))
+    for name, wire_name, other, other_wire_name in exclusions:
+        if name in values and other in values:
+            faults.append(Fault(wire_name, f"does not go with {other_wire_name}; leave one of them out."))
     if faults:
         raise ParametersRefused(tuple(faults))
     return operation.input(**values)
@@ -87,6 +96,8 @@ def _list_in_query(member: MemberInfo, query: dict[str, list[bytes]]) -> list[st
 
 
 def _check_count(member: MemberInfo, entries: list[Any]) -> None:
+    if member.about.fewest is not None and len(entries) < member.about.fewest:
+        raise _Refusal(f"has {len(entries)} entries; at least {member.about.fewest} is wanted.")
     if member.about.most is not None and len(entries) > member.about.most:
         raise _Refusal(f"has {len(entries)} entries; at most {member.about.most} are taken.")
 
@@ -98,9 +109,22 @@ def _text(value: bytes) -> str:
         raise _Refusal("is not UTF-8.") from None
 
 
+_Readers = tuple[tuple[MemberInfo, Callable[[str], Any]], ...]
+
+
 @cache
-def _readers(operation: Operation) -> tuple[tuple[MemberInfo, Callable[[str], Any]], ...]:
-    return tuple((member, _reader(member)) for member in members_of(operation.input))
+def _plan(operation: Operation) -> tuple[_Readers, tuple[tuple[str, str, str, str], ...]]:
+    """What reads each member, and which two do not go together: field and wire name of either."""
+    members = members_of(operation.input)
+    fields = {member.wire_name: member.name for member in members}
+    return (
+        tuple((member, _reader(member)) for member in members),
+        tuple(
+            (member.name, member.wire_name, fields[other], other)
+            for member in members
+            for other in member.about.excludes
+        ),
+    )
 
 
 def _reader(member: MemberInfo) -> Callable[[str], Any]:
@@ -108,42 +132,82 @@ def _reader(member: MemberInfo) -> Callable[[str], Any]:
         return lambda text: _integer(member, text)
     if member.kind is Kind.BOOLEAN:
         return _boolean
-    if member.is_uid:
-        return _uid_or_empty if member.about.may_be_empty else _uid
+    if member.about.values:
+        return _one_of(member)
+    if member.form is not None:
+        return _formed(member)
     if member.about.most is not None:
         return lambda text: _short(text, member.about.most or 0)
     return str
 
 
+def _one_of(member: MemberInfo) -> Callable[[str], str]:
+    values = {str(value) for value in member.about.values or ()}
+
+    def read(text: str) -> str:
+        if text not in values:
+            raise _Refusal(f"is {_shown(text)}{_wanted(member)}.")
+        return text
+
+    return read
+
+
+def _formed(member: MemberInfo) -> Callable[[str], str]:
+    assert member.form is not None
+    form, most = member.form, member.about.most
+    has_form = checker_of(form)
+    shown = _shown if form.repeated and not member.about.secret else lambda _: "not what is wanted"
+
+    def read(text: str) -> str:
+        if most is not None:
+            _short(text, most)
+        if not has_form(text):
+            raise _Refusal(f"is {shown(text)}{_wanted(member)}.")
+        return text
+
+    if not member.about.may_be_empty:
+        return read
+    return lambda text: read(text) if text else ""
+
+
+def _wanted(member: MemberInfo) -> str:
+    """What it must be, as the end of a sentence; nothing where the type says it all."""
+    values = member.about.values or {}
+    if len(values) > _MOST_VALUES_NAMED:
+        return f"; it must be one of the {len(values)} values that the operation's page explains"
+    if values:
+        return f"; it must be {one_of(map(str, values))}"
+    return "" if member.form is None else f"; it must be {member.form.must}"
+
+
 def _from_body(member: MemberInfo, value: Any) -> Any:
-    """A member of the body, in its JSON type. Integers may come as text too, since some clients quote long ones;
-    null is what a member is that may be left out.
+    """A member of the body, in its JSON type. Integers may come as text too, since some clients quote long ones, and
+    720.0 is one to JSON Schema; null is what a member is that may be left out.
     """
     if value is None and member.nullable:
         return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
     if member.kind is Kind.INTEGER and isinstance(value, int) and not isinstance(value, bool):
         return _integer(member, str(value))
     if member.kind is Kind.BOOLEAN and isinstance(value, bool):
         return value
     if member.kind in (Kind.STRING, Kind.INTEGER) and isinstance(value, str):
         return _reader(member)(value)
-    if member.kind is Kind.ARRAY and isinstance(value, list) and member.shape is not None:
-        _check_count(member, value)
-        return [_object_from_body(member.shape, item) for item in value]
     raise _Refusal(f"must be JSON of type {member.kind}.")
 
 
-def _items(member: MemberInfo, entries: list[Any], faults: list[Fault]) -> list[Shape]:
-    """The objects of a body that is an array of them; each fault has its place: [0].role_name."""
+def _items(member: MemberInfo, entries: list[Any], faults: list[Fault], within: str) -> list[Shape]:
+    """The objects of an array; each fault has its place: [0].role_name where the body is the array itself."""
     _check_count(member, entries)
     assert member.shape is not None
     found = []
     for place, entry in enumerate(entries):
         if not isinstance(entry, dict):
-            faults.append(Fault(f"[{place}]", "must be a JSON object."))
+            faults.append(Fault(f"{within}[{place}]", "must be a JSON object."))
             continue
         values, refused = _members(member.shape, entry)
-        faults += [Fault(f"[{place}].{name}", text) for name, text in refused]
+        faults += [Fault(f"{within}[{place}].{name}", text) for name, text in refused]
         if not refused:
             found.append(member.shape(**values))
     return found
@@ -160,23 +224,10 @@ def _members(shape: type[Shape], entry: dict[str, Any]) -> tuple[dict[str, Any],
             if member.wire_name in entry:
                 values[member.name] = _from_body(member, entry[member.wire_name])
             elif member.required:
-                raise _Refusal("is mandatory.")
+                raise _Refusal(f"is mandatory{_wanted(member)}.")
         except _Refusal as refusal:
             faults.append(Fault(member.wire_name, str(refusal)))
     return values, faults
-
-
-def _object_from_body(shape: type[Shape], value: Any) -> Shape:
-    """An object within the body; members that it does not know are passed over."""
-    if not isinstance(value, dict):
-        raise _Refusal("must be an array of JSON objects.")
-    values = {}
-    for member in members_of(shape):
-        if member.wire_name in value:
-            values[member.name] = _from_body(member, value[member.wire_name])
-        elif member.required:
-            raise _Refusal(f"has an entry without {member.wire_name}, which is mandatory.")
-    return shape(**values)
 
 
 def _integer(member: MemberInfo, text: str) -> int:
@@ -209,16 +260,6 @@ def _boolean(text: str) -> bool:
 def _short(text: str, most: int) -> str:
     if len(text) > most:
         raise _Refusal(f"has {len(text)} characters; at most {most} are taken.")
-    return text
-
-
-def _uid_or_empty(text: str) -> str:
-    return _uid(text) if text else ""
-
-
-def _uid(text: str) -> str:
-    if not is_uid(text):
-        raise _Refusal(f"is {_shown(text)}; a Uid is 1 to 32 digits.")
     return text
 
 

@@ -309,7 +309,7 @@ class Explorer {
       codeBlock(written.install, { label: "How to install it" }),
       codeBlock(written.code, { label: `Sample in ${language.title}` }),
       element("p", { class: "soft" }, written.untested ?? `Tested with ${written.tested}.`, " ", written.note),
-      written.raw && !written.untested ? element("p", { class: "soft" }, "The SDK's own method lacks something of this call, so the sample makes the SDK's raw call.") : "",
+      written.raw && !written.untested ? element("p", { class: "soft" }, written.why ?? "The SDK's own method lacks something of this call, so the sample makes the SDK's raw call.") : "",
     );
   }
 }

@@ -16,6 +16,7 @@ function boundsOf(member) {
     parts.push(member.location === "query" ? "separated by commas" : "list");
     if (member.most !== null) parts.push(`at most ${member.most}`);
   } else if (member.kind === "boolean") parts.push("boolean");
+  else if (member.must !== null) parts.push(member.must);
   else if (member.most !== null) parts.push(`at most ${member.most} characters`);
   if (member.default !== null && member.default !== "" && !member.required) parts.push(`default ${member.default}`);
   const text = parts.join(", ");

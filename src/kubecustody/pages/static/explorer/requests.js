@@ -43,18 +43,23 @@ export function faultOf(member, value) {
   } else if (member.kind === "array") {
     if (!Array.isArray(value)) return "must be a JSON array";
     if (member.most !== null && value.length > member.most) return `has more than ${member.most} entries`;
-  } else if (member.kind === "string" && member.most !== null && [...String(value)].length > member.most) {
-    return `has more than ${member.most} characters`;
+    if (member.fewest !== null && value.length < member.fewest) return `has fewer entries than ${member.fewest}`;
+  } else if (member.kind === "string") {
+    const text = String(value);
+    if (member.most !== null && [...text].length > member.most) return `has more than ${member.most} characters`;
+    if (member.values && !Object.hasOwn(member.values, text)) return "is none of the values that there are";
+    if (member.pattern !== null && !new RegExp(member.pattern, "u").test(text)) return `must be ${member.must}`;
   }
   return "";
 }
 
 /** Every fault as "name what". */
 export function faultsOf(operation, values) {
-  return operation.input
-    .map((member) => [member.wire, faultOf(member, values[member.wire])])
-    .filter(([, fault]) => fault)
-    .map(([name, fault]) => `${name} ${fault}`);
+  const isGiven = (name) => values[name] !== undefined && values[name] !== "";
+  return operation.input.flatMap((member) => [
+    ...[faultOf(member, values[member.wire])].filter(Boolean).map((fault) => `${member.wire} ${fault}`),
+    ...member.excludes.filter((other) => isGiven(member.wire) && isGiven(other)).map((other) => `${member.wire} does not go with ${other}`),
+  ]);
 }
 
 /** What a text of the form, or of a link, means for this member; undefined for nothing. Wrong ones stay texts. */

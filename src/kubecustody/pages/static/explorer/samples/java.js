@@ -1,4 +1,4 @@
-// The provider's Java SDK: by its raw call, since its models know few of the operations.
+// The provider's Java SDK: by its raw call, since this version has no method for many of the operations.
 
 import { addressOf, given, layOut, quoted, variableOf } from "./writing.js";
 
@@ -80,6 +80,7 @@ ${request}        try {
     tested: `${MODULE.group}:${MODULE.name} ${MODULE.version}, Java 17`,
     note: "Where the server has a root certificate of its own: keytool -importcert into the JVM's trust store.",
     raw: true,
+    why: "This version of the SDK has no method for many of the operations, so the sample makes the SDK's raw call.",
     code,
   };
 }

@@ -20,7 +20,8 @@ function mended(value) {
 }
 
 /**
- * The sample of a language: {install, tested, untested, note, refused, raw, code}. `refused` says why there is none.
+ * The sample of a language: {install, tested, untested, note, refused, raw, why, code}. `refused` says why there is none,
+ * `why` for what a raw call is made.
  *
  * sample: {operation, values, endpoint, region, version, temporary}, the values as the form has them.
  */
