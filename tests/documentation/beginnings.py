@@ -86,10 +86,10 @@ def beginning(
         (home / ".kube" / "config").write_text(cluster.kubeconfig)
         given = {"KUBECUSTODY_CLUSTER_NETWORKS": "127.0.0.0/8", "KUBEBUILDER_ASSETS": str(cluster.programs)}
     if AFTER_THE_TUTORIAL.search(" ".join(page.read_text().split())):
-        beginning = where_it_ends(tutorial(), folder, given)
+        begun = where_it_ends(tutorial(), folder, given)
     else:
-        beginning = reader(folder / "reader", home, given)
-    with beginning as one:
-        if page.name == "README.md":
+        begun = reader(folder / "reader", home, given)
+    with begun as one:
+        if page == ROOT / "README.md":
             give_a_clusters_files(one.folder, home)
         yield one

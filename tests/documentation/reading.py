@@ -98,7 +98,6 @@ class Reader:
     """Somebody in a folder of their own, with an empty home and what a page says that they have."""
 
     folder: Path
-    home: Path
     shell: Shell
     port: int
     told: str = ""
@@ -184,10 +183,11 @@ class Reader:
     def fill_in(self, text: str) -> str:
         text = self.as_here(text)
         for word, pattern in FILLED_IN.items():
-            if re.search(rf"(?<![\w-]){re.escape(word)}(?!\w)", text):
+            place = rf"(?<![\w-]){re.escape(word)}(?!\w)"
+            if re.search(place, text):
                 found = re.findall(pattern, self.told, re.MULTILINE)
                 assert found, f"nothing was printed that a reader could put in for {word}:\n{self.told}"
-                text = text.replace(word, found[-1])
+                text = re.sub(place, found[-1], text)
         return text
 
     # --- what is no command
@@ -255,6 +255,6 @@ def reader(
     }
     shell = Shell(folder, environment)
     try:
-        yield Reader(folder, home, shell, port)
+        yield Reader(folder, shell, port)
     finally:
         shell.close()

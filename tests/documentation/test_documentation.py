@@ -71,6 +71,14 @@ def test_every_block_that_is_not_excused_is_run_in_some_tier() -> None:
     assert {block.place for block in all_blocks() if block.page != TUTORIAL and "" not in block.not_run} == run
 
 
+def test_what_is_saved_is_what_a_command_takes() -> None:
+    for page in PAGES:
+        told = "\n".join(
+            command.text for block in blocks_of(page) if block.language in SHELLS for command in commands_of(block)
+        )
+        assert [one.place for one in blocks_of(page) if one.saved_as not in told] == []
+
+
 def test_the_tutorial_is_run(tutorial: Callable[[], Ended]) -> None:
     """Whole: its last command stops the server."""
     told = tutorial().told

@@ -265,4 +265,5 @@ def _program() -> str:
     here = Path(sys.argv[0]).absolute()
     if shutil.which("kubecustody") == str(here):
         return "kubecustody"
+    here = here.resolve()  # without the `..` by which scripts/demo calls it
     return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)

@@ -63,7 +63,8 @@ def _tell(told: RemoveClusterOutput) -> None:
         say("Nothing that people hold there lives.")
         return
     until = f"the last of them until {told.living_until}" if told.living_until else "of some of them no end is known"
-    say(f"{told.living_count} credentials may still get in, {until}:")
+    count = f"{told.living_count} credential{'' if told.living_count == 1 else 's'}"
+    say(f"{count} may still get in, {until}:")
     for one in told.living:
         asked = ", removal asked" if one.removal_requested else ""
         say(printable(f"  {one.common_name or '(no certificate)'} until {one.cert_expire_time or '?'}{asked}"))

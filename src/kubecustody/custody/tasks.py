@@ -282,7 +282,9 @@ async def _clean_one(unit: Change, caller: Caller | None, task: Task, cluster_se
     text = "Nothing of theirs lives in it."
     if count:
         why = await why_not_written(unit.tx, unit.account_id, cluster.seq)
-        text = f"The removal of {count} credentials was asked for." + (f" Not removed: {why}" if why else "")
+        text = f"The removal of {count} credential{'' if count == 1 else 's'} was asked for." + (
+            f" Not removed: {why}" if why else ""
+        )
     return Result(cluster_seq, cluster_id, "success", text, "", unit.at)
 
 
