@@ -7,6 +7,9 @@ a P-256 CA; it proves nobody and keeps nothing. The servers share one CPU, the l
 one connection and with 16. Every answer must hold a certificate that no other holds; of some the signature, the key,
 the name and the usage are verified, and at the end our store must hold each of ours with its sealed key.
 
+Our server runs on an optimised CPython (`bench.cpython`), for a machine's own may be built without optimisations, which
+says more of the machine than of us; `--interpreter own` takes the one that runs this.
+
 The last line is one JSON object: ratio_cfssl is ours / cfssl in requests per second of the server's CPU time, the
 median over the rounds, by number of connections; ratio_cfssl_per_second the same by the clock.
 """
@@ -21,6 +24,7 @@ import random
 import re
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -35,6 +39,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from bench.cpython.install import optimised_python
 from bench.load import Answer, AnswerWrong, Call, Measured, build_requests
 from bench.load import _run as send_all
 from bench.ours import serve_store
@@ -92,25 +97,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="of the number of requests a round")
+    parser.add_argument("--interpreter", choices=["optimised", "own"], default="optimised", help="that our server has")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     if not {SERVER_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
         sys.exit(f"CPUs {SERVER_CPU} and {LOAD_CPU} are needed: one for the server, one for the load")
     counts = {name: max(100, int(count * options.scale)) for name, count in REQUESTS.items()}
     calls = options.rounds * len(CONNECTIONS) * (WARM_UP + counts["ours"])
+    python = optimised_python() if options.interpreter == "optimised" else Path(sys.executable)
     with tempfile.TemporaryDirectory() as directory, ExitStack() as running:
         fleet = asyncio.run(make_fleet(Path(directory), -(-calls // CLUSTERS)))
         os.sched_setaffinity(0, {SERVER_CPU})  # a server counts the CPUs when it starts
         cfssl, ca = start_cfssl(Path(directory))
         running.enter_context(cfssl)
-        ours = running.enter_context(serve_store(fleet.settings, Path(directory)))
+        ours = running.enter_context(serve_store(fleet.settings, Path(directory), python=python))
         os.sched_setaffinity(0, {LOAD_CPU})
         sources = {"ours": (ours, ask_ours(fleet, ours)), "cfssl": (cfssl, ask_cfssl(cfssl, ca))}
         seen: dict[str, set[bytes]] = {name: set() for name in sources}
         rounds = [run_round(number, sources, counts, seen) for number in range(options.rounds)]
         check_store(fleet.settings, len(seen["ours"]))
     print_table(rounds)
-    print(json.dumps(summary(rounds)))
+    print(json.dumps({**summary(rounds), "python": _version_of(python)}))
 
 
 # ---- ours
@@ -353,6 +360,15 @@ def _figures(runs: Sequence[Measured]) -> dict[str, Any]:
         "p50_us": round(statistics.median(run.p50_us for run in runs)),
         "p99_us": round(statistics.median(run.p99_us for run in runs)),
     }
+
+
+def _version_of(python: Path) -> str:
+    """Its version, and how it was built."""
+    ask = "import platform, sysconfig; print(platform.python_version(), sysconfig.get_config_var('CONFIG_ARGS') or '')"
+    told = subprocess.run([str(python), "-c", ask], check=True, stdout=subprocess.PIPE, text=True).stdout
+    version, *built = told.split()
+    optimised = [word.strip("'") for word in built if "optimizations" in word or "lto" in word]
+    return " ".join([version, *optimised])
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 import sys
 from pathlib import Path
 
+import kubecustody
 from bench.fleet import Fleet
 from bench.servers import Server, free_port, start
 from bench.stores import make_store
@@ -21,9 +22,18 @@ def start_ours(
 
 
 def serve_store(
-    settings: Settings, directory: Path, name: str = "ours", *, pages: str = "on", source: Path | None = None
+    settings: Settings,
+    directory: Path,
+    name: str = "ours",
+    *,
+    pages: str = "on",
+    source: Path | None = None,
+    python: Path | None = None,
 ) -> Server:
-    """A server over this store: access log and metrics on, limits out of the way of a benchmark."""
+    """A server over this store: access log and metrics on, limits out of the way of a benchmark.
+
+    python: an interpreter that has what the server needs, and not the package itself.
+    """
     port = free_port()
     given = {
         "listen": f"127.0.0.1:{port}",
@@ -33,8 +43,11 @@ def serve_store(
         "account_rate_per_second": "0",
         "pages": pages,
     }
-    command = [sys.executable, "-m", "kubecustody.cli.main", "serve", "--data-dir", str(settings.data_dir)]
+    command = [str(python or sys.executable), "-m", "kubecustody.cli.main", "serve"]
+    command += ["--data-dir", str(settings.data_dir)]
     for setting, value in given.items():
         command += ["--set", f"{setting}={value}"]
+    if python and not source:
+        source = Path(kubecustody.__file__).parents[1]
     environment = {"PYTHONPATH": str(source)} if source else {}
     return start(name, command, port=port, log=directory / "ours.out", environment=environment)
