@@ -142,6 +142,23 @@ def test_what_comes_while_the_writer_is_at_work_shares_the_next_commit(path: Pat
     assert accounts(path) == [f"{number:03}" for number in range(6)]
 
 
+def test_a_writer_that_cannot_start_is_told_and_the_next_write_tries_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def work(store: SQLiteStore) -> str:
+        with monkeypatch.context() as refusing:
+            refusing.setattr(threading.Thread, "start", refuse)
+            with pytest.raises(ServiceUnavailable, match="can't start new thread"):
+                await asyncio.wait_for(store.write(partial(put, account_id="1")), 10)
+        return await store.write(partial(put, account_id="2"))
+
+    assert with_store(path, work) == "2"
+    assert accounts(path) == ["2"]
+
+
 def wal_commits(path: Path) -> int:
     """How many commits the WAL holds: its frames that name the size of the database (sqlite.org/walformat.html)."""
     wal = path.with_name(path.name + "-wal").read_bytes()

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+from kubecustody.core.errors import ServiceUnavailable
 from kubecustody.store.errors import StoreUnusable, is_busy, translate
 from kubecustody.store.memory import Memory
 from kubecustody.store.statements import Statement
@@ -196,8 +197,14 @@ class SQLiteStore:
             self._hand_over(gathering)
 
     def _hand_over(self, gathering: _Gathering) -> None:
-        self._start_writer()
         jobs, gathering.jobs = gathering.jobs, []
+        try:
+            self._start_writer()
+        except RuntimeError as error:
+            _fail(jobs, ServiceUnavailable(f"the store's writer does not start: {error}"))
+            for job in jobs:
+                job.resolve()
+            return
         gathering.given += len(jobs)
         for job in jobs:
             self._jobs.put(job)
@@ -234,8 +241,9 @@ class SQLiteStore:
     def _start_writer(self) -> None:
         with self._writer_lock:
             if self._writer is None:
-                self._writer = threading.Thread(target=self._write_jobs, name="store-writer", daemon=True)
-                self._writer.start()
+                writer = threading.Thread(target=self._write_jobs, name="store-writer", daemon=True)
+                writer.start()
+                self._writer = writer
 
     def _open_reader(self) -> sqlite3.Connection:
         connection = connect(self._path, busy_timeout_ms=0)
