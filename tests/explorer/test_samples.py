@@ -79,9 +79,9 @@ def call_of(name: str, given: dict[str, Any] | None, key: NewAccessKey) -> Call:
     members = OPERATIONS[name]["input"]
     if given is None:
         given = {one["wire"]: one["example"] for one in members if one["location"] == "path"}
-    return Call(
-        name, given, key, {one["name"]: given[one["wire"]] for one in members if one["secret"] and one["wire"] in given}
-    )
+    secrets = {one["name"]: given[one["wire"]] for one in members if one["secret"] and one["wire"] in given}
+    texts = {one: value if isinstance(value, str) else json.dumps(value) for one, value in secrets.items()}
+    return Call(name, given, key, texts)
 
 
 def values_of(

@@ -95,6 +95,7 @@ def _members(shape: type[Shape]) -> list[Any]:
             *([member.about.form.pattern] if member.about.form else []),
             *member.about.excludes,
             *([f"at least {member.about.fewest}"] if member.about.fewest else []),
+            *([repr(member.shape.variants)] if member.shape and member.shape.variants else []),
         ]
         for depth, member in walk(shape)
     ]

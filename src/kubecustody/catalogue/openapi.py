@@ -7,10 +7,10 @@ from typing import Any
 
 from kubecustody.catalogue.describing import EFFECTS, common_errors, own_errors
 from kubecustody.catalogue.errors import ErrorDefinition
-from kubecustody.catalogue.forms import one_of
+from kubecustody.catalogue.forms import Form, one_of
 from kubecustody.catalogue.model import API_VERSION, Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
-from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
+from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, Variant, find_whole, members_of
 
 _SchemaOf = Callable[[MemberInfo, dict[str, Any]], dict[str, Any]]
 
@@ -218,4 +218,16 @@ def _set_bounds(bounds: dict[str, int | None]) -> dict[str, int]:
 def _nested(shape: type[Shape], schemas: dict[str, Any], schema_of: _SchemaOf | None) -> dict[str, Any]:
     if shape.__name__ not in schemas:
         schemas[shape.__name__] = _object(members_of(shape), schemas, shape.__doc__, schema_of)
+        if shape.variants:
+            schemas[shape.__name__]["anyOf"] = [_variant(one) for one in shape.variants]
     return {"$ref": f"#/components/schemas/{shape.__name__}"}
+
+
+def _variant(variant: Variant) -> dict[str, Any]:
+    return {
+        "properties": {
+            name: {"pattern": what.anchored} if isinstance(what, Form) else {"enum": list(what)}
+            for name, what in variant.are.items()
+        },
+        "required": list(variant.given),
+    }

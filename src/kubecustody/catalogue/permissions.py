@@ -3,11 +3,13 @@
 Facts: the provider's reference pages of each, and its SDK alibabacloud-cs20151215 7.2.3, read 2026-11-24.
 """
 
+from collections.abc import Mapping
 from typing import Annotated
 
+from kubecustody.catalogue.forms import Form
 from kubecustody.catalogue.members import ALLOW_LAST_ADMIN, CLUSTER_ID
 from kubecustody.catalogue.model import ALL_RESOURCES, ONE_CLUSTER, AccessLevel, Change, Effect, Operation
-from kubecustody.catalogue.shapes import Location, Member, Shape
+from kubecustody.catalogue.shapes import Location, Member, Shape, Variant
 from kubecustody.core.errors import (
     BodyMalformed,
     ClusterNotFound,
@@ -17,7 +19,13 @@ from kubecustody.core.errors import (
     NamespaceQueryForbidden,
     UserNotFound,
 )
-from kubecustody.core.permissions import MOST_PERMISSIONS
+from kubecustody.core.permissions import (
+    GRANTED,
+    MOST_PERMISSIONS,
+    NAMESPACE_PATTERN,
+    ROLE_NAME_PATTERN,
+    RoleType,
+)
 
 ROLE_TYPES = {
     "cluster": "The permission is for one cluster.",
@@ -59,9 +67,37 @@ _IS_CUSTOM = Member("Whether role_name is a ClusterRole of the cluster's own.", 
 _IS_RAM_ROLE = Member("Whether the ID is that of a RAM role. Passed over: the ID tells it.", example="false")
 
 
+# What goes together, as core.permissions judges it; by wire name.
+_CLUSTER_ROLE = Form("the name of a ClusterRole", f"(?!system:)(?:{ROLE_NAME_PATTERN})")
+_NAMED = Form("not empty", r"[\s\S]+")
+_REACHES: Mapping[RoleType, Mapping[str, tuple[str, ...] | Form]] = {
+    RoleType.CLUSTER: {"cluster": _NAMED, "namespace": ("",)},
+    RoleType.NAMESPACE: {"cluster": _NAMED, "namespace": Form("the name of a namespace", NAMESPACE_PATTERN)},
+    RoleType.ALL_CLUSTERS: {"cluster": ("",), "namespace": ("",)},
+}
+PERMISSION_VARIANTS = tuple(
+    Variant(
+        (
+            *("role_type", "role_name"),
+            *(name for name, what in members.items() if isinstance(what, Form)),
+            *(("is_custom",) if is_custom else ()),
+        ),
+        {
+            "role_type": (reach.value,),
+            "role_name": _CLUSTER_ROLE if is_custom else GRANTED[reach],
+            "is_custom": (is_custom,),
+            **members,
+        },
+    )
+    for reach, members in _REACHES.items()
+    for is_custom in (False, True)
+)
+
+
 class GrantedPermission(Shape):
     """One permission."""
 
+    variants = PERMISSION_VARIANTS
     cluster: Annotated[str, _CLUSTER]
     role_name: Annotated[str, _ROLE_NAME]
     role_type: Annotated[str, _ROLE_TYPE]
@@ -73,6 +109,7 @@ class GrantedPermission(Shape):
 class ChangedPermission(Shape):
     """One permission. The provider calls every member optional; without a role and its type none is named."""
 
+    variants = PERMISSION_VARIANTS
     cluster: Annotated[str, _CLUSTER] = ""
     role_name: Annotated[str, _ROLE_NAME] = ""
     role_type: Annotated[str, _ROLE_TYPE] = ""
@@ -123,6 +160,7 @@ _GRANTING_ERRORS = (BodyMalformed, UserNotFound, ClusterNotFound, ClusterStateFo
 _GRANTING_CHANGES = (
     Change("2026-11-24", "AllowLastAdmin."),
     Change("2026-11-24", "Who grants must hold it in the cluster itself, rule by rule, where that is reached."),
+    Change("2026-11-25", "OpenAPI says what goes together in a permission."),
     Change("2026-11-25", "For all clusters: in each that is reached."),
 )
 _WHO_GRANTS = (

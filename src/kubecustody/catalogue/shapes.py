@@ -10,18 +10,39 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from kubecustody.catalogue.forms import UID, Form
 
-__all__ = ["UNSET", "Kind", "Location", "Member", "MemberInfo", "Shape", "UnsetType", "find_whole", "members_of"]
+__all__ = [
+    "UNSET",
+    "Kind",
+    "Location",
+    "Member",
+    "MemberInfo",
+    "Shape",
+    "UnsetType",
+    "Variant",
+    "find_whole",
+    "members_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way in which the members of an object go together: which must be there, and what some of them are then."""
+
+    given: tuple[str, ...]
+    are: Mapping[str, tuple[str | bool, ...] | Form]
 
 
 class Shape(msgspec.Struct, gc=False):
-    """The base of every shape."""
+    """The base of every shape. variants: an object that is given is of one of them, where there are any."""
+
+    variants: ClassVar[tuple[Variant, ...]] = ()
 
 
 class Location(Enum):

@@ -5,9 +5,10 @@ cluster, for one namespace of it, or for all clusters, those to come too; its ro
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from kubecustody.core.errors import Fault, GrantForbidden, ParametersRefused
 
@@ -16,13 +17,13 @@ PREDEFINED_ROLES = (ADMIN, "admin-view", "ops", "dev", "restricted")
 CLUSTER_ADMIN = "cluster-admin"
 MOST_PERMISSIONS = 500
 
-_NOT_IN_A_NAMESPACE = {ADMIN, "admin-view", "ops"}
-_NOT_FOR_ALL_CLUSTERS = {"admin-view"}
 _SHOWN = 40
 
 # A namespace: an RFC 1123 label. A ClusterRole: narrower than Kubernetes, which takes whatever may stand in a path.
-_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-_ROLE_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?")
+NAMESPACE_PATTERN = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+ROLE_NAME_PATTERN = "[A-Za-z0-9](?:[A-Za-z0-9._:-]{0,251}[A-Za-z0-9])?"
+_NAMESPACE = re.compile(NAMESPACE_PATTERN)
+_ROLE_NAME = re.compile(ROLE_NAME_PATTERN)
 
 
 class RoleType(StrEnum):
@@ -31,6 +32,16 @@ class RoleType(StrEnum):
     CLUSTER = "cluster"
     NAMESPACE = "namespace"
     ALL_CLUSTERS = "all-clusters"
+
+
+# Which predefined roles are granted how far.
+GRANTED: Final[Mapping[RoleType, tuple[str, ...]]] = MappingProxyType(
+    {
+        RoleType.CLUSTER: PREDEFINED_ROLES,
+        RoleType.NAMESPACE: ("dev", "restricted"),
+        RoleType.ALL_CLUSTERS: (ADMIN, "ops", "dev", "restricted"),
+    }
+)
 
 
 class Mode(StrEnum):
@@ -110,9 +121,9 @@ def _faults_of_role(one: AskedPermission) -> Iterator[tuple[str, str]]:
     elif one.role_name not in PREDEFINED_ROLES:
         text = f"it must be {_one_of(PREDEFINED_ROLES)}, or a ClusterRole with is_custom true"
         yield "role_name", f"is {_shown(one.role_name)}; {text}."
-    elif one.role_type == RoleType.NAMESPACE and one.role_name in _NOT_IN_A_NAMESPACE:
+    elif one.role_type == RoleType.NAMESPACE and one.role_name not in GRANTED[RoleType.NAMESPACE]:
         yield "role_name", f"is {one.role_name}, which is not granted in a namespace."
-    elif one.role_type == RoleType.ALL_CLUSTERS and one.role_name in _NOT_FOR_ALL_CLUSTERS:
+    elif one.role_type == RoleType.ALL_CLUSTERS and one.role_name not in GRANTED[RoleType.ALL_CLUSTERS]:
         yield "role_name", f"is {one.role_name}, which is not granted for all clusters."
 
 

@@ -1,6 +1,6 @@
 // The provider's Go SDK.
 
-import { addressOf, given, givesAnswer, isTyped, layOut, pascal, quoted, variableOf } from "./writing.js";
+import { addressOf, given, givesAnswer, isJson, isTyped, layOut, pascal, quoted, variableOf } from "./writing.js";
 
 const MODULE = "github.com/alibabacloud-go/cs-20151215/v5", VERSION = "v5.7.2";
 
@@ -29,7 +29,11 @@ function literal(value) {
   return `map[string]interface{}{${Object.entries(value).map(([name, item]) => `${text(name)}: ${literal(item)}`).join(", ")}}`;
 }
 
-const valueOf = (member, values) => (member.secret ? `os.Getenv(${text(variableOf(member))})` : literal(values[member.wire]));
+function valueOf(member, values) {
+  if (!member.secret) return literal(values[member.wire]);
+  const given = `os.Getenv(${text(variableOf(member))})`;
+  return isJson(member) ? `json.RawMessage(${given})` : given;
+}
 
 /** A value as the SDK's models have it: a pointer. */
 function pointer(operation, member, value, secret = false) {

@@ -1,6 +1,6 @@
 // The provider's Java SDK: by its raw call, since this version has no method for many of the operations.
 
-import { addressOf, given, layOut, quoted, variableOf } from "./writing.js";
+import { addressOf, given, isJson, layOut, quoted, variableOf } from "./writing.js";
 
 const MODULE = { group: "com.aliyun", name: "cs20151215", version: "3.0.15" };
 
@@ -21,7 +21,11 @@ function literal(value) {
   return mapOf(Object.entries(value).map(([name, item]) => [name, literal(item)]));
 }
 
-const valueOf = (member, values) => (member.secret ? `System.getenv(${quoted(variableOf(member))})` : literal(values[member.wire]));
+function valueOf(member, values) {
+  if (!member.secret) return literal(values[member.wire]);
+  const given = `System.getenv(${quoted(variableOf(member))})`;
+  return isJson(member) ? `Common.parseJSON(${given})` : given;
+}
 
 function requestOf(sample) {
   const { query } = layOut(sample.operation, sample.values);

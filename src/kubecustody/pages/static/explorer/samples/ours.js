@@ -1,11 +1,16 @@
 // This project's own Python client.
 
 import { callOf, literal } from "./python.js";
-import { quoted, snake, variableOf } from "./writing.js";
+import { isJson, quoted, snake, variableOf } from "./writing.js";
 
 function valueOf(member, values, shapes) {
   const value = values[member.wire];
-  if (member.secret) return `os.environ[${quoted(variableOf(member))}]`;
+  const secret = `os.environ[${quoted(variableOf(member))}]`;
+  if (member.secret && !isJson(member)) return secret;
+  if (member.secret) {
+    shapes.set(member.shape, member.module);
+    return `msgspec.json.decode(${secret}, type=list[${member.shape}])`;
+  }
   if (!member.members || !Array.isArray(value)) return literal(value);
   shapes.set(member.shape, member.module);
   const items = value.map((item) => {

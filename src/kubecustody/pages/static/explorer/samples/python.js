@@ -1,6 +1,6 @@
 // The provider's Python SDK, blocking and asynchronous.
 
-import { addressOf, given, givesAnswer, isTyped, layOut, quoted, sdkSnake, pascal, variableOf } from "./writing.js";
+import { addressOf, given, givesAnswer, isJson, isTyped, layOut, quoted, sdkSnake, pascal, variableOf } from "./writing.js";
 
 const PACKAGE = "alibabacloud-cs20151215", VERSION = "7.2.3";
 const WIDTH = 88;
@@ -28,7 +28,11 @@ export function callOf(name, args, margin = "", room = WIDTH) {
   return `${name}(\n${args.map((argument) => `${inner}${argument},\n`).join("")}${margin})`;
 }
 
-const valueOf = (member, values) => (member.secret ? `os.environ[${quoted(variableOf(member))}]` : null) ?? literal(values[member.wire]);
+function valueOf(member, values) {
+  if (!member.secret) return literal(values[member.wire]);
+  const given = `os.environ[${quoted(variableOf(member))}]`;
+  return isJson(member) ? `json.loads(${given})` : given;
+}
 
 function config(sample) {
   const { protocol, host } = addressOf(sample.endpoint);

@@ -2,7 +2,7 @@
 
 import { canonicalQuery } from "../signing.js";
 import { writeValue } from "../requests.js";
-import { addressOf, given, holdsSecret, layOut, variableOf } from "./writing.js";
+import { addressOf, given, holdsSecret, isJson, layOut, variableOf } from "./writing.js";
 
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
 const bytesEscaped = (letter) => Array.from(new TextEncoder().encode(letter), (byte) => `\\x${byte.toString(16).padStart(2, "0")}`).join("");
@@ -25,7 +25,10 @@ function bodyOf(sample) {
   let text = word(layOut(operation, marked).body);
   const lines = ["json_text() { local text=${1//\\\\/\\\\\\\\}; text=${text//\\\"/\\\\\\\"}; text=${text//$'\\t'/\\\\t}; printf %s \"${text//$'\\n'/\\\\n}\"; }"];
   const opening = text.startsWith("$") ? "$'" : "'";
-  for (const member of secrets) text = text.replace(`@${variableOf(member)}@`, () => `'"$(json_text "$${variableOf(member)}")"${opening}`);
+  for (const member of secrets) {
+    const [marker, value] = isJson(member) ? [`"@${variableOf(member)}@"`, `$${variableOf(member)}`] : [`@${variableOf(member)}@`, `$(json_text "$${variableOf(member)}")`];
+    text = text.replace(marker, () => `'"${value}"${opening}`);
+  }
   return [...lines, `body=${text}`].join("\n");
 }
 

@@ -1,6 +1,6 @@
 // The provider's Node SDK, from TypeScript.
 
-import { addressOf, camel, given, givesAnswer, isTyped, layOut, lowerFirst, pascal, quoted, variableOf } from "./writing.js";
+import { addressOf, camel, given, givesAnswer, isJson, isTyped, layOut, lowerFirst, pascal, quoted, variableOf } from "./writing.js";
 
 const VERSIONS = { cs: "7.2.0", core: "1.0.8" };
 
@@ -11,7 +11,11 @@ export function literal(value, margin = "") {
 }
 
 const nameOf = (name) => (/^[A-Za-z_]\w*$/.test(name) ? name : quoted(name));
-const valueOf = (member, values) => (member.secret ? `process.env.${variableOf(member)}` : literal(values[member.wire]));
+function valueOf(member, values) {
+  if (!member.secret) return literal(values[member.wire]);
+  const given = `process.env.${variableOf(member)}`;
+  return isJson(member) ? `JSON.parse(${given} ?? "null")` : given;
+}
 const ROOM = 80;
 
 /** An object with its fields, one a line where they do not fit into one. */

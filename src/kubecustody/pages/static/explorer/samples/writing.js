@@ -4,8 +4,10 @@
 export const given = ({ operation, values }, location) =>
   operation.input.filter((member) => member.location === location && values[member.wire] !== undefined);
 
-/** The environment variable of a secret member. */
+/** The environment variable of a secret member: its text, or JSON where it is no text. */
 export const variableOf = (member) => `REQUEST_${snake(member.name).toUpperCase()}`;
+
+export const isJson = (member) => member.kind !== "string";
 
 export const holdsSecret = ({ operation, values }) => operation.input.some((member) => member.secret && values[member.wire] !== undefined);
 
