@@ -57,8 +57,7 @@ class Observer:
                 await self._begin_looks(self._look_around)
                 next_round = loop.time() + pause * random.uniform(0.9, 1.1)  # noqa: S311 - spreads the workers
                 while (left := next_round - loop.time()) > 0:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._hurry.wait(), left)
+                    if await self._is_hurried_within(left):
                         await self._begin_looks(self._look_at_stirred)
                         await asyncio.sleep(_BREATH_SECONDS)
         finally:
@@ -71,6 +70,13 @@ class Observer:
         """Look at these managed clusters of the account at once: something else is wanted there. 0: at all of them."""
         self._stirred.update((account_id, seq) for seq in seqs)
         self._hurry.set()
+
+    async def _is_hurried_within(self, seconds: float) -> bool:
+        # asyncio.wait_for of Python 3.11 swallows a cancellation that comes together with what it waits for.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._hurry.wait()
+        return self._hurry.is_set()
 
     async def _begin_looks(self, begin: Callable[[], Awaitable[None]]) -> None:
         try:
