@@ -65,6 +65,7 @@ def test_without_a_zone_it_is_refused_with_an_example() -> None:
             "٢٠٢٦-11-30T07:41:50Z",
         ),
         *("20261130T074150Z", "2026-W49-1T00:00:00Z", "2026-13-01T00:00:00Z", "2026-02-29T00:00:00Z"),
+        "2026-11-30T24:00:00Z",
     ],
 )
 def test_what_is_no_time_of_rfc_3339_is_refused(text: str) -> None:

@@ -29,7 +29,7 @@ def format_time(at: int) -> str:
 
 def parse_time(text: str) -> int:
     """Unix seconds of an RFC 3339 time with zone; a fraction of a second is dropped. ValueError otherwise."""
-    # fromisoformat takes more of ISO 8601 (weeks, no dashes, no zone) than RFC 3339 has.
+    # fromisoformat takes more of ISO 8601 (weeks, no dashes, no zone; with Python 3.14 24:00) than RFC 3339 has.
     if not _RFC_3339.fullmatch(text):
         raise ValueError(f"{text!r} is no time of RFC 3339 with a zone: write it in UTC, as 2026-11-30T07:41:50Z")
     return int((datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(seconds=1))

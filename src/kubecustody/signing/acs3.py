@@ -61,7 +61,7 @@ _CREDENTIAL_PART = re.compile(
     rb"ACS3-HMAC-SHA256 Credential=([A-Za-z0-9._\-]{1,128}),SignedHeaders=([a-z0-9._\-;]{1,2048})"
 )
 _SIGNATURE = re.compile(rb"[0-9A-Fa-f]{64}")
-_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
+_DATE = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-9]{2}:[0-9]{2}Z")
 _DATE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _TOKEN_LINE = re.compile(rb"^(x-acs-security-token:).*$", re.MULTILINE)
 _NO_NAMES: frozenset[bytes] = frozenset()
