@@ -13,16 +13,18 @@ from dataclasses import dataclass, fields
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any, get_type_hints
-from urllib.parse import urlsplit
 
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.issuing import LONGEST_DAYS, PROVIDER_DAYS
+from kubecustody.core.urls import split_url
 
 PREFIX = "KUBECUSTODY_"
 CONFIG_FILE_NAME = "kubecustody.toml"
 
 # Variables with our prefix that are no settings: of the key ring, of clients, of the tests.
 _OTHER_VARIABLES = {"config", "key_ring", "endpoint", "ca", "size"}
+
+_MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4-mapped addresses (RFC 4291, 2.5.5.2)
 
 # How long a nonce is remembered (15 minutes and a grace), and how full a table may be before buckets overflow.
 _NONCE_SECONDS, _NONCE_ROOM = 960, 1.3
@@ -382,8 +384,8 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
             split_address(name, values[name])
         except SettingsRefused as fault:
             faults.append(str(fault))
-    url = urlsplit(values["public_url"])
-    if url.scheme not in ("http", "https") or not url.hostname or url.path:
+    public_host = _host_of(values["public_url"])
+    if not public_host:
         faults.append(f"public_url is {values['public_url']!r}; it must be https://HOST[:PORT], without a path.")
     if not re.fullmatch(r"(/[A-Za-z0-9_-]+)*", values["pages_prefix"]):
         faults.append(
@@ -393,9 +395,13 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
     for name in ("trusted_proxies", "cluster_networks"):
         for part in filter(None, (part.strip() for part in values[name].split(","))):
             try:
-                ip_network(part)
+                network = ip_network(part)
             except ValueError:
                 faults.append(f"{name} has {part!r}; each must be an address or a network such as 10.1.0.0/16.")
+                continue
+            if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+                mapped = f"{network.network_address.ipv4_mapped}/{network.prefixlen - 96}"
+                faults.append(f"{name} has {part!r}, IPv4 within IPv6, which counts as IPv4: write {mapped}.")
     if not faults and values["tls"] == "off" and not values["trusted_proxies"]:
         host, _ = split_address("listen", values["listen"])
         if not is_loopback(host):
@@ -403,7 +409,7 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
                 f"tls is off and listen is {values['listen']}: without TLS the API listens on loopback only, "
                 "or behind a proxy that trusted_proxies declares."
             )
-    if url.hostname in ("0.0.0.0", "::"):  # noqa: S104 - it is refused
+    if public_host in ("0.0.0.0", "::"):  # noqa: S104 - it is refused
         faults.append(f"listen is {values['listen']}: say with public_url by which address callers reach it.")
     who = "account" if values["account_rate_per_second"] else "key"
     rate, burst = values[f"{who}_rate_per_second"], values[f"{who}_burst"]
@@ -416,6 +422,15 @@ def _check_together(values: dict[str, Any], faults: list[str]) -> None:
     days = values["validity_days"]
     if days > LONGEST_DAYS and days != PROVIDER_DAYS:
         faults.append(f"validity_days is {days}; it must be at most {LONGEST_DAYS}, or the provider's {PROVIDER_DAYS}.")
+
+
+def _host_of(url: str) -> str | None:
+    """The host of a URL that has no path; None where it is none of http or https."""
+    try:
+        parts = split_url(url)
+    except ValueError:
+        return None
+    return parts.hostname if parts.scheme in ("http", "https") and not parts.path else None
 
 
 def split_address(name: str, text: str) -> tuple[str, int]:
@@ -431,9 +446,11 @@ def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
-        return ip_address(host).is_loopback
+        address = ip_address(host)
     except ValueError:
         return False
+    # Python before 3.13 does not see the IPv4 address in ::ffff:127.0.0.1.
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def check_table() -> None:

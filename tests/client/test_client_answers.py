@@ -130,6 +130,7 @@ def test_largest_answer_is_read(connect: Connect) -> None:
         ("https://a.example:0", "is no endpoint"),
         ("https://a.example:65536", "is no endpoint"),
         ("https://[::1", "is no endpoint"),
+        ("https://[::1]beside", "is no endpoint"),
         ("https://a..example", "its host cannot be a host's name"),
         (f"https://{'a' * 64}.example", "its host cannot be a host's name"),
         ("https://me:wholly-secret@a.example", "has no user and no password in it"),

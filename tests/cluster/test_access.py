@@ -76,6 +76,7 @@ REFUSED_CLUSTERS: dict[str, tuple[dict[str, Any], str]] = {
     "port": ({"server": f"https://192.0.2.1:{SECRET}"}, "https://"),
     "short address": ({"server": "https://127.1"}, "DNS name"),
     "number": ({"server": "https://2130706433"}, "DNS name"),
+    "beside brackets": ({"server": f"https://[::1]{SECRET}"}, "host or port"),
     "zone": ({"server": "https://[fe80::1%25eth0]"}, "own link"),
     "name": ({"tls-server-name": f"{SECRET} x"}, "DNS name"),
     "CA file": ({"certificate-authority": f"/{SECRET}"}, "--flatten"),

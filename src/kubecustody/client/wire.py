@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import GenericAlias
 from typing import Any, NamedTuple, get_type_hints
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote
 
 import msgspec
 
 from kubecustody.catalogue.model import API_VERSION, Operation
 from kubecustody.catalogue.shapes import Kind, Location, MemberInfo, Shape, find_whole, members_of
 from kubecustody.core.errors import CustodyError, OperatorError
+from kubecustody.core.urls import split_url
 from kubecustody.settings import is_loopback
 from kubecustody.signing.acs3 import sign_request
 
@@ -178,7 +179,7 @@ def _query_text(value: Any) -> str:
 def split_endpoint(endpoint: Endpoint) -> SplitResult:
     """The parts of the endpoint's URL. Raises CallFailed where it is none, or the key cannot be one."""
     try:
-        parts = urlsplit(endpoint.url)
+        parts = split_url(endpoint.url)
         usable = parts.scheme in ("http", "https") and parts.hostname and parts.path in ("", "/") and parts.port != 0
         usable = usable and not parts.query and not parts.fragment and "\\" not in parts.netloc
     except ValueError:  # a port or an address that is none

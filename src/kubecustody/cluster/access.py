@@ -9,11 +9,11 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import msgspec
 
 from kubecustody.core.errors import OperatorError
+from kubecustody.core.urls import split_url
 from kubecustody.kubeconfig.document import (
     KubeconfigCluster,
     KubeconfigDocument,
@@ -213,8 +213,7 @@ def check_endpoint(endpoint: str) -> None:
     if not endpoint.startswith("https://"):
         raise AccessRefused(f"The cluster's endpoint is not https: {wanted}, since what is not TLS proves nobody.")
     try:
-        parts = urlsplit(endpoint)
-        _ = parts.port
+        parts = split_url(endpoint)
     except ValueError:
         raise AccessRefused(f"The cluster's endpoint has a host or port that is none: {wanted}.") from None
     if "@" in parts.netloc:

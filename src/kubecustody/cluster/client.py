@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 
@@ -31,6 +31,7 @@ from kubecustody.cluster.errors import AddressRefused, Conflict, NotFound, NotKu
 from kubecustody.core.bindings import CLUSTER_ROLE, CLUSTER_ROLE_BINDING, ROLE_BINDING, SeenBinding, Subject
 from kubecustody.core.rules import Rule
 from kubecustody.core.times import parse_time
+from kubecustody.core.urls import split_url
 
 __all__ = [
     "AnswerKind",
@@ -167,16 +168,19 @@ class Cluster:
 
     def is_foreign(self, address: str) -> bool:
         """Whether an address (IP:PORT) is none that is connected to from here."""
-        return not self._connections.allow(urlsplit(f"https://{address}").hostname or "")
+        try:
+            return not self._connections.allow(split_url(f"https://{address}").hostname or "")
+        except ValueError:
+            return True
 
     def at(self, address: str) -> "Cluster":
         """The same cluster through the API server at IP:PORT, vouched for as before: by the same CA, for the same name.
 
         Raises AddressRefused where that is no address.
         """
-        name = self._access.tls_server_name or urlsplit(self._access.endpoint).hostname
+        name = self._access.tls_server_name or split_url(self._access.endpoint).hostname
         try:
-            parts = urlsplit(f"https://{address}")
+            parts = split_url(f"https://{address}")
             ipaddress.ip_address(parts.hostname or "")
             if parts.port is None or parts.netloc != address or not set("@%").isdisjoint(address):
                 raise ValueError
