@@ -186,7 +186,7 @@ def test_without_memory_files_a_file_exists_for_a_moment_and_the_log_says_so(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     # The one thing that is taken away here is what other systems than Linux do not have.
-    monkeypatch.delattr("os.memfd_create")
+    monkeypatch.delattr("os.memfd_create", raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     tls._say_once.cache_clear()
     for _ in range(2):

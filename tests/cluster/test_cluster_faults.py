@@ -347,6 +347,27 @@ def test_a_server_may_be_known_by_another_name() -> None:
     assert run(lambda: whole("elsewhere.example")) == "1.37.2"
 
 
+@pytest.mark.parametrize("date", ["", "soon", "Wed, 25 Nov 99999999999999999999 07:00:00 GMT"])
+def test_a_time_that_is_none_is_not_taken(date: str) -> None:
+    async def whole() -> int | None:
+        script = answering(answer(VERSION, f"Date: {date}"))
+        async with ScriptedServer(script) as server, Connections(allow_loopback=True) as connections:
+            return await Cluster(connections, server.access).find_time()
+
+    assert run(whole) is None
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1:6443", "[::1]:6443", "[[::1]:6443", "[10.0.0.1]:6443", "a.example:1", ""]
+)
+def test_what_is_no_address_to_connect_to_is_foreign(address: str) -> None:
+    async def whole() -> bool:
+        async with Connections() as connections:
+            return Cluster(connections, Access("https://192.0.2.1", CA.certificate)).is_foreign(address)
+
+    assert run(whole)
+
+
 def test_without_a_ca_the_systems_vouch() -> None:
     async def whole() -> None:
         async with ScriptedServer(answering(answer(VERSION))) as server, Connections(allow_loopback=True) as it:

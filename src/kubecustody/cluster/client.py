@@ -204,7 +204,7 @@ class Cluster:
         answer = await self._connections.send(self._access, "GET", url, asked=asked, headers=headers)
         try:
             return int(parsedate_to_datetime(answer.date or "").timestamp())
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
 
     async def get_kube_system_uid(self) -> str:

@@ -1,7 +1,8 @@
 """TLS settings towards API servers, with private keys that never touch a disk.
 
 Python's ssl takes a key pair from a path alone. Linux gives memory a path (memfd_create(2) and /proc/self/fd);
-elsewhere a file that only its owner can read exists for the moment of loading, and the log says so once.
+elsewhere, and with a Python that was built without it (as uv's are), a file that only its owner can read exists for
+the moment of loading, and the log says so once.
 """
 
 import contextlib
@@ -89,6 +90,6 @@ def _path_of(content: bytes) -> Iterator[str]:
 @functools.cache
 def _say_once() -> None:
     log.warning(
-        "This system has no memfd_create: private keys towards clusters are written to a temporary file for the "
+        "This Python has no memfd_create: private keys towards clusters are written to a temporary file for the "
         "moment of their loading."
     )
