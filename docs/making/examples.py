@@ -209,6 +209,7 @@ async def _run(call: Call, fleet: DemoFleet, settings: Settings) -> Example:
                 known.update(json.loads(answer))
             await application.failed_requests.write()
             request, body, status, answer = await _send(call, application, fleet, known)
+            await application.tasks.close()  # else they read on in a store that was closed
     finally:
         store.close()
     if status != call.status:

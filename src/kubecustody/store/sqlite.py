@@ -161,6 +161,7 @@ class SQLiteStore:
                 connection.execute("COMMIT")
                 self._idle.append(connection)
         except sqlite3.Error as error:
+            connection.close()
             raise translate(error) from error
 
     async def write(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
@@ -361,14 +362,22 @@ def connect(path: Path, *, busy_timeout_ms: int) -> sqlite3.Connection:
             check_same_thread=False,
             cached_statements=256,
         )
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")
-        connection.execute("PRAGMA trusted_schema = OFF")
-        # 16 MiB: pages that are written again and again go into the database once for so many changes.
-        connection.execute("PRAGMA wal_autocheckpoint = 4096")
+        try:
+            _set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
     except sqlite3.Error as error:
         raise translate(error) from error
     return connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
+    connection.execute("PRAGMA trusted_schema = OFF")
+    # 16 MiB: pages that are written again and again go into the database once for so many changes.
+    connection.execute("PRAGMA wal_autocheckpoint = 4096")
 
 
 def check_library() -> None:
