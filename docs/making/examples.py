@@ -135,6 +135,17 @@ CALLS = (
         (_ISSUE, _REVOKE),
     ),
     Call(
+        "RestoreRemoval",
+        {"Uid": "{bob}", "RemovedFrom": "2026-11-24T10:00:00Z", "Reason": "cleaned by mistake", "DryRun": "true"},
+        (
+            Call(
+                "GrantPermissions",
+                {"uid": "{bob}", "body": [{"cluster": "{prod-eu}", "role_type": "cluster", "role_name": "ops"}]},
+            ),
+            Call("CleanClusterUserPermissions", {"ClusterId": "{prod-eu}", "Uid": "{bob}", "Force": "true"}),
+        ),
+    ),
+    Call(
         "DescribeRequestError",
         {"RequestId": "{RequestId}"},
         (Call("DescribeClusterDetail", {"ClusterId": "c0000000000000000000000000000000f"}),),

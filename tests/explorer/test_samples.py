@@ -139,6 +139,7 @@ def values_of(
         "ListOwnEvents": {"MaxResults": 2, "EndTime": format_time(int(time.time()))},
         "ListRestorableCredentials": {"Uid": uids["anna"]},
         "RestoreCredential": {**named, "Reason": "it lives"},
+        "RestoreRemoval": {"Uid": uids["anna"], "RemovedFrom": format_time(0), "Reason": "by mistake", "DryRun": True},
         "DescribeUserPermission": {"uid": uids["dora"]},
         "DescribeUserClusterNamespaces": {"ClusterId": prod},
         "CleanUserPermissions": {"Uid": uids["bert"], "ClusterIds": [prod, lab], "Force": True},
@@ -211,6 +212,7 @@ def test_most_calls_succeed(place: Place, answers: dict[str, Any]) -> None:
         "TestCluster",
         "ManageCluster",
         "RestoreCredential",
+        "RestoreRemoval",
     }
 
 

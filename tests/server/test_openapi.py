@@ -130,6 +130,7 @@ MEANS_MORE = {
         "PrivateEndpoint": _HOST,
     },
     "ApplyClusters": {"Clusters[].Name": _NAME},
+    "RestoreRemoval": {"TaskId": "given, unless RemovedFrom is", "RemovedTo": "with RemovedFrom alone"},
 }
 # What two parameters, or two permissions of one list, are to each other OpenAPI cannot say; the catalogue does.
 _FAULT = re.compile(r"(?:^|[.] )((?:\w+)?(?:\[\d+\])?(?:[.]\w+)?): (?!does not go with|is the same as)")

@@ -161,7 +161,7 @@ ERRORS: tuple[ErrorDefinition, ...] = (
     ErrorDefinition(
         "ForbiddenRestoreCredential",
         403,
-        "This credential is not restored: {reason}",
+        "Not restored: {reason}",
         "Not everything that was removed may come back.",
         "Do what the message says; mostly that is to issue a new kubeconfig.",
     ),

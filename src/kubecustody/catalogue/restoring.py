@@ -7,6 +7,7 @@ which no path is published), so the paths are ours.
 from typing import Annotated
 
 from kubecustody.catalogue.credentials import CREDENTIAL
+from kubecustody.catalogue.forms import TIME
 from kubecustody.catalogue.members import CLUSTER_ID, reason_for
 from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
@@ -17,6 +18,8 @@ from kubecustody.core.errors import (
     CredentialNotFound,
     GrantForbidden,
     RestoreForbidden,
+    TaskNotFound,
+    UserNotFound,
 )
 
 _ALL = "acs:kubecustody:{region_id}:{account_id}:cluster/*"
@@ -141,4 +144,117 @@ RESTORE_CREDENTIAL = Operation(
     ours=True,
 )
 
-RESTORING_OPERATIONS = (LIST_RESTORABLE_CREDENTIALS, RESTORE_CREDENTIAL)
+
+class RestoreRemovalInput(Shape):
+    """Of whom, which removal, and why."""
+
+    uid: Annotated[
+        str,
+        Member(
+            "The ID of the RAM user or RAM role.",
+            example="200000000000000001",
+            wire_name="Uid",
+            location=Location.PATH,
+            ours=True,
+        ),
+    ]
+    reason: Annotated[str, reason_for("Why it is restored", "cleaned by mistake")]
+    task_id: Annotated[
+        str,
+        Member(
+            "TaskId of the CleanUserPermissions whose removal is taken back. Else RemovedFrom must be given.",
+            example="clean-user-permissions-200000000000000001-66b1a7c2e5d2a9c3",
+            wire_name="TaskId",
+            location=Location.QUERY,
+            most=128,
+            ours=True,
+        ),
+    ] = ""
+    removed_from: Annotated[
+        str,
+        Member(
+            "All that was removed at this time or later.",
+            example="2026-11-24T03:00:42Z",
+            wire_name="RemovedFrom",
+            location=Location.QUERY,
+            form=TIME,
+            excludes=("TaskId",),
+            most=40,
+            ours=True,
+        ),
+    ] = ""
+    removed_to: Annotated[
+        str,
+        Member(
+            "With RemovedFrom: and at this time or before; left out, until now.",
+            example="2026-11-24T03:00:43Z",
+            wire_name="RemovedTo",
+            location=Location.QUERY,
+            form=TIME,
+            excludes=("TaskId",),
+            most=40,
+            ours=True,
+        ),
+    ] = ""
+    dry_run: Annotated[
+        bool,
+        Member(
+            "Whether only to tell what would come back. Nothing is recorded.",
+            wire_name="DryRun",
+            location=Location.QUERY,
+            ours=True,
+        ),
+    ] = False
+
+
+class RestoredCredential(Shape):
+    """One credential that came back, or would."""
+
+    fingerprint: Annotated[str, Member("Lower-case hex SHA-256 of the DER certificate.", ours=True)]
+    cluster_id: Annotated[str, Member("The cluster ID.", example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e", ours=True)]
+    cluster_name: Annotated[str, Member("The cluster name.", example="cluster-demo", ours=True)]
+    key_kept: Annotated[bool, Member("As of RestoreCredential.", ours=True)]
+    proof: Annotated[str, Member("What proves that it works again.", example="used", values=PROOFS, ours=True)]
+    text: Annotated[str, Member("What was answered, in a sentence.", ours=True)]
+
+
+class LeftCredential(Shape):
+    """One credential that stays removed."""
+
+    fingerprint: Annotated[str, Member("Lower-case hex SHA-256 of the DER certificate.", ours=True)]
+    cluster_id: Annotated[str, Member("The cluster ID.", example="c5b5e80b0b64a4bf6939d2d8fbbc51a7e", ours=True)]
+    cluster_name: Annotated[str, Member("The cluster name.", example="cluster-demo", ours=True)]
+    obstacle: Annotated[str, Member("Why it does not come back, and what to do.", ours=True)]
+
+
+class RestoreRemovalOutput(Shape):
+    """What came back, or would."""
+
+    restored: Annotated[list[RestoredCredential], Member("The credentials that came back.", ours=True)]
+    permissions: Annotated[list[str], Member("The permissions that came back.", ours=True)]
+    left: Annotated[list[LeftCredential], Member("The credentials that stay removed.", ours=True)]
+
+
+RESTORE_REMOVAL = Operation(
+    name="RestoreRemoval",
+    method="POST",
+    path="/users/{Uid}/restore",
+    summary="Take back all that one removal took from a person, within 30 days.",
+    description="The credentials and the permissions of one CleanUserPermissions, or of all removals of a time, in one "
+    "transaction. Refused as a whole where the holder is deleted or disabled, where one of them was removed as "
+    "compromised, and where the caller may not grant the permissions, or may not RestoreCredential in one of the "
+    "clusters. A credential against which something else stands (as of RestoreCredential) stays removed, and is named "
+    "with why. Nobody restores their own but the account. Clusters are asked for 20 seconds at most: what is not "
+    "proved by then is bound again by itself.",
+    action_names=("kubecustody:RestoreRemoval",),
+    access_level=AccessLevel.WRITE,
+    resource=_ALL,
+    effects=frozenset({Effect.RESTORES, Effect.GRANTS}),
+    input=RestoreRemovalInput,
+    output=RestoreRemovalOutput,
+    errors=(UserNotFound, TaskNotFound, RestoreForbidden, GrantForbidden),
+    ours=True,
+    associated=("kubecustody:RestoreCredential",),
+)
+
+RESTORING_OPERATIONS = (LIST_RESTORABLE_CREDENTIALS, RESTORE_CREDENTIAL, RESTORE_REMOVAL)

@@ -70,6 +70,8 @@ from kubecustody.catalogue.restoring import (
     ListRestorableCredentialsOutput,
     RestoreCredentialInput,
     RestoreCredentialOutput,
+    RestoreRemovalInput,
+    RestoreRemovalOutput,
 )
 from kubecustody.catalogue.states import (
     ListClusterKubeconfigStatesInput,
@@ -322,6 +324,32 @@ class Calls:
             "RestoreCredentialOutput",
             self._call(
                 "RestoreCredential", RestoreCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason)
+            ),
+        )
+
+    def restore_removal(
+        self,
+        uid: str,
+        reason: str,
+        *,
+        task_id: str = "",
+        removed_from: str = "",
+        removed_to: str = "",
+        dry_run: bool = False,
+    ) -> RestoreRemovalOutput:
+        """Take back all that one removal took from a person, within 30 days."""
+        return cast(
+            "RestoreRemovalOutput",
+            self._call(
+                "RestoreRemoval",
+                RestoreRemovalInput(
+                    uid=uid,
+                    reason=reason,
+                    task_id=task_id,
+                    removed_from=removed_from,
+                    removed_to=removed_to,
+                    dry_run=dry_run,
+                ),
             ),
         )
 
@@ -867,6 +895,32 @@ class AsyncCalls:
             "RestoreCredentialOutput",
             await self._call(
                 "RestoreCredential", RestoreCredentialInput(cluster_id=cluster_id, credential=credential, reason=reason)
+            ),
+        )
+
+    async def restore_removal(
+        self,
+        uid: str,
+        reason: str,
+        *,
+        task_id: str = "",
+        removed_from: str = "",
+        removed_to: str = "",
+        dry_run: bool = False,
+    ) -> RestoreRemovalOutput:
+        """Take back all that one removal took from a person, within 30 days."""
+        return cast(
+            "RestoreRemovalOutput",
+            await self._call(
+                "RestoreRemoval",
+                RestoreRemovalInput(
+                    uid=uid,
+                    reason=reason,
+                    task_id=task_id,
+                    removed_from=removed_from,
+                    removed_to=removed_to,
+                    dry_run=dry_run,
+                ),
             ),
         )
 

@@ -65,6 +65,7 @@ CHANGE_HANDLERS: dict[str, tuple[str, str]] = {
 # Those between whose transactions something outside the store happens.
 ACT_HANDLERS: dict[str, tuple[str, str]] = {
     "RestoreCredential": ("restoring", "restore_credential"),
+    "RestoreRemoval": ("restoring_removals", "restore_removal"),
     "RegisterCluster": ("registering", "register_cluster"),
     "ApplyClusters": ("applying", "apply_clusters"),
     "TestCluster": ("registering", "test_cluster"),

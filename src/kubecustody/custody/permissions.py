@@ -113,7 +113,7 @@ async def _change_permissions(
     await drop_grants(tx, account_id, uid, [stored[one] for one in sorted(dropped)], unit.at)
     rows = [_stored(one, clusters[one.cluster_id].seq if one.cluster_id else EVERY_CLUSTER_SEQ) for one in added]
     await add_grants(tx, account_id, uid, sorted(rows), unit.at)
-    details = {"before": _told(stored), "after": _told(after)}
+    details = {"before": tell_permissions(stored), "after": tell_permissions(after)}
     unit.record("permissions_changed", uid=uid, details=details)
     return None
 
@@ -224,7 +224,7 @@ def _stored(one: Permission, cluster_seq: int) -> StoredGrant:
     return StoredGrant(cluster_seq, one.cluster_id, one.namespace, one.role, int(one.is_custom))
 
 
-def _told(permissions: Iterable[Permission]) -> list[dict[str, str | bool]]:
+def tell_permissions(permissions: Iterable[Permission]) -> list[dict[str, str | bool]]:
     """Permissions for an event, in order."""
     return [one._asdict() for one in sorted(permissions)]
 

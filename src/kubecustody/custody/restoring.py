@@ -1,5 +1,6 @@
 """Restoring: the removal of a credential is taken back, with the permissions that went with it, and proved to work."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -38,7 +39,7 @@ from kubecustody.store.transactions import Transaction
 
 RESTORABLE_SECONDS = 30 * 86_400
 
-_OVER = {ClusterState.DELETING, ClusterState.DELETED, ClusterState.DELETE_FAILED, ClusterState.FAILED}
+OVER_STATES = {ClusterState.DELETING, ClusterState.DELETED, ClusterState.DELETE_FAILED, ClusterState.FAILED}
 _NEW_ONE = "Let the holder get a new kubeconfig."
 
 
@@ -61,7 +62,7 @@ async def list_restorable_credentials(
                 removal_requested_at=format_time(removed_at),
                 cert_expire_time=format_time(one.not_after or 0),
                 restorable_until=format_time(min(removed_at + RESTORABLE_SECONDS, one.not_after or 0)),
-                obstacle=await _find_obstacle(tx, caller.account_id, one, at) or "",
+                obstacle=await find_obstacle(tx, caller.account_id, one, at) or "",
             )
         )
     return ListRestorableCredentialsOutput(rows)
@@ -82,7 +83,7 @@ async def restore_credential(act: Act, request: RestoreCredentialInput) -> Resto
     proved = await prove_holding(act, await act.read(lambda tx: _find_asked(tx, act, request)))
     restored = await act.change(lambda unit: _restore(unit, act.caller, request, proved))
     one = restored.one
-    sign = await _prove_alive(act, restored)
+    (sign,) = await prove_alive(act, restored.cluster.seq, [one.credential_no])
     return RestoreCredentialOutput(
         fingerprint=one.fingerprint.hex() if one.fingerprint else "",
         uid=one.uid,
@@ -94,17 +95,20 @@ async def restore_credential(act: Act, request: RestoreCredentialInput) -> Resto
     )
 
 
-async def _prove_alive(act: Act, restored: _Restored) -> SignOfLife:
-    """Bind it again in the cluster, and try it there."""
-    cluster = restored.cluster
-    unwritten = await act.read(lambda tx: why_not_written(tx, act.account_id, cluster.seq))
+async def prove_alive(act: Act, cluster_seq: int, numbers: Sequence[int]) -> list[SignOfLife]:
+    """Bind credentials again in their cluster, and try each there."""
+
+    def unproven(text: str) -> list[SignOfLife]:
+        return [SignOfLife(UNPROVEN, f"It is restored here{text}")] * len(numbers)
+
+    unwritten = await act.read(lambda tx: why_not_written(tx, act.account_id, cluster_seq))
     if unwritten:
-        return SignOfLife(UNPROVEN, f"It is restored here. Not bound again: {unwritten}")
-    seen = await look_and_manage(act.custody, act.account_id, cluster.seq, act.clock, author=act.author)
-    facts = await load_facts(act.custody, act.account_id, cluster.seq, int(act.clock()))
+        return unproven(f". Not bound again: {unwritten}")
+    seen = await look_and_manage(act.custody, act.account_id, cluster_seq, act.clock, author=act.author)
+    facts = await load_facts(act.custody, act.account_id, cluster_seq, int(act.clock()))
     if seen is None or not seen.reachable or facts is None:
-        return SignOfLife(UNPROVEN, "It is restored here, and bound again as soon as the cluster answers.")
-    return await find_sign_of_life(act.custody, act.account_id, facts, restored.one.credential_no)
+        return unproven(", and bound again as soon as the cluster answers.")
+    return [await find_sign_of_life(act.custody, act.account_id, facts, number) for number in numbers]
 
 
 async def _restore(
@@ -116,7 +120,7 @@ async def _restore(
     tx, account_id = unit.tx, unit.account_id
     cluster = await get_cluster(tx, account_id, request.cluster_id)  # 1
     one = await _get_restorable(tx, account_id, cluster, request)
-    if one.cluster_state in _OVER:
+    if one.cluster_state in OVER_STATES:
         raise ClusterStateForbids(cluster.cluster_id, f"it is {one.cluster_state}.")
     await _check_may_come_back(tx, caller, one, unit.at)
     lost = await _find_lost(tx, account_id, one)  # 2
@@ -126,7 +130,7 @@ async def _restore(
         await check_holding(tx, caller, permissions, proved, in_question)
     unit.author = replace(unit.author, reason=request.reason.strip())  # 3
     await add_grants(tx, account_id, one.uid, lost, unit.at)
-    await _take_back(unit, cluster, one, permissions)
+    await take_back(unit, cluster, one, permissions)
     return _Restored(cluster, one, tuple(map(str, permissions)))
 
 
@@ -141,7 +145,7 @@ async def _get_restorable(
 
 
 async def _check_may_come_back(tx: Transaction, caller: Caller, one: Restorable, now: int) -> None:
-    obstacle = await _find_obstacle(tx, caller.account_id, one, now)
+    obstacle = await find_obstacle(tx, caller.account_id, one, now)
     if obstacle is not None:
         raise RestoreForbidden(obstacle)
     if caller.kind != PrincipalKind.ACCOUNT and caller.uid == one.uid:
@@ -163,7 +167,8 @@ async def _find_lost(tx: Transaction, account_id: str, one: Restorable) -> list[
     return [grant for grant in lost if grant not in held]
 
 
-async def _take_back(unit: Change, cluster: Cluster, one: Restorable, permissions: list[Permission]) -> None:
+async def take_back(unit: Change, cluster: Cluster, one: Restorable, permissions: Sequence[Permission]) -> None:
+    """Take the removal of a credential back. permissions: those that come back with it, for the event."""
     subject = f"credential/{one.fingerprint.hex()}" if one.fingerprint else ""
     await set_removed(unit.tx, unit.account_id, one.credential_no, None, None, None)
     removal = Removal("restored", unit.author.actor, unit.author.reason, '{"kind": "restored"}', unit.at)
@@ -174,7 +179,7 @@ async def _take_back(unit: Change, cluster: Cluster, one: Restorable, permission
     unit.record("credential_restored", uid=one.uid, cluster_seq=cluster.seq, subject=subject, details=details)
 
 
-async def _find_obstacle(tx: Transaction, account_id: str, one: Restorable, now: int) -> str | None:
+async def find_obstacle(tx: Transaction, account_id: str, one: Restorable, now: int) -> str | None:
     """Why a credential does not come back, and what to do; None where nothing stands against it."""
     if one.removal_requested_at is None:
         return "nobody asked for its removal, so there is nothing to take back."

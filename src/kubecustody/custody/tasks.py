@@ -274,7 +274,7 @@ async def _clean_one(unit: Change, caller: Caller | None, task: Task, cluster_se
         cluster = await find_cluster_by_seq(unit.tx, unit.account_id, cluster_seq)
         if cluster is None:
             raise ClusterNotFound(cluster_id)
-        count = await clean(unit, cluster, task.uid, force=_is_forced(task), compromised=_is_compromised(task))
+        count = await clean(unit, cluster, task.uid, force=_is_forced(task), compromised=is_compromised(task))
     except ServiceUnavailable:  # of the store: what was changed before it must not stay
         raise
     except RequestError as error:
@@ -292,7 +292,8 @@ def _is_forced(task: Task) -> bool:
     return bool(json.loads(task.request)[4])
 
 
-def _is_compromised(task: Task) -> bool:
+def is_compromised(task: Task) -> bool:
+    """Whether the task removes because somebody else may have the keys."""
     return any(json.loads(task.request)[5:6])
 
 

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 
 from kubecustody.catalogue.model import Effect, Operation
 from kubecustody.catalogue.operations import OPERATIONS
+from kubecustody.catalogue.restoring import RESTORE_REMOVAL
 from kubecustody.catalogue.shapes import Shape
 from kubecustody.catalogue.tasks import CLEAN_USER_PERMISSIONS
 from kubecustody.core.errors import (
@@ -315,7 +316,10 @@ class Application:
         act = Act(self._custody, caller, author, self._clock, judge)
         actor = find_act_handler(operation.name)
         if actor is not None:
-            return await self._act(actor, act, decoded)
+            answer = await self._act(actor, act, decoded)
+            if operation is RESTORE_REMOVAL:  # what it did not come to
+                self.observer.hurry(caller.account_id, _EVERY_CLUSTER)
+            return answer
         handler = get_change_handler(operation.name)
 
         stirred: frozenset[int] = frozenset()

@@ -32,10 +32,24 @@ class Restorable(NamedTuple):
     key_kept: int
 
 
+class Removed(NamedTuple):
+    """One thing that a removal took, by its event: a credential, or permissions in a cluster (0: in every one)."""
+
+    kind: str
+    cluster_seq: int
+    subject: str
+    at: int
+
+
+REQUESTED, CLEANED = "removal_requested", "permissions_cleaned"
+
 _LIST = statement("list_restorable")
 _FIND = statement("find_restorable")
 _COUNT_SINCE = statement("count_issued_since")
 _LIST_DROPPED_AT = statement("list_grants_dropped_at")
+_LIST_BETWEEN = statement("list_removed_between")
+_LIST_DROPPED_BETWEEN = statement("list_grants_dropped_between")
+_LIST_REMOVED_IN = statement("list_removed_in")
 _FORGET_EVIDENCE = statement("forget_evidence")
 
 
@@ -69,6 +83,28 @@ async def list_grants_dropped_at(
     """What a person was permitted in a cluster and lost at that time, and not again since."""
     rows = await tx.fetch_all(_LIST_DROPPED_AT, account_id, uid, cluster_seq, at)
     return [StoredGrant._make(row) for row in rows]
+
+
+async def list_removed_between(tx: Transaction, account_id: str, uid: str, since: int, until: int) -> list[Restorable]:
+    """The credentials of a person whose removal was asked for in a time, both ends included, by cluster."""
+    rows = await tx.fetch_all(_LIST_BETWEEN, account_id, uid, since, until)
+    return [Restorable._make(row) for row in rows]
+
+
+async def list_grants_dropped_between(
+    tx: Transaction, account_id: str, uid: str, since: int, until: int
+) -> list[tuple[int, StoredGrant]]:
+    """What a person lost in a time, both ends included, and not again since; each with when."""
+    rows = await tx.fetch_all(_LIST_DROPPED_BETWEEN, account_id, uid, since, until)
+    return [(row[0], StoredGrant._make(row[1:])) for row in rows]
+
+
+async def list_removed_in(
+    tx: Transaction, account_id: str, uid: str, request_id: str, since: int, until: int
+) -> list[Removed]:
+    """What removals took from a person in a time, both ends included. request_id: "" for those of any request."""
+    rows = await tx.fetch_all(_LIST_REMOVED_IN, account_id, uid, request_id, since, until)
+    return [Removed._make(row) for row in rows]
 
 
 async def forget_evidence(tx: Transaction, account_id: str, credential_no: int) -> None:
