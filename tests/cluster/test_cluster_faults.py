@@ -352,7 +352,7 @@ def test_a_time_that_is_none_is_not_taken(date: str) -> None:
     async def whole() -> int | None:
         script = answering(answer(VERSION, f"Date: {date}"))
         async with ScriptedServer(script) as server, Connections(allow_loopback=True) as connections:
-            return await Cluster(connections, server.access).find_time()
+            return (await Cluster(connections, server.access).get_version_and_time())[1]
 
     assert run(whole) is None
 

@@ -12,6 +12,7 @@ The observer looks around at the start and after each change; what a test wants 
 import base64
 import contextlib
 import json
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -208,6 +209,14 @@ class Keeper:
             rows = connection.execute("SELECT credential_no, removed_by FROM credentials").fetchall()
             said = {number: by for number, by in rows if by is not None}
         assert said == {number: kind for number, kind in newest.items() if kind in ("attested", "proved")}
+
+    def cluster_metric(self, port: int, name: str) -> float | None:
+        """The sample of the first cluster, as the server tells it at metrics_listen; None where there is none."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
+            text = answer.read().decode()
+        labels = f'{{account_id="{self.installation.account_id}",cluster_id="{self.cluster_id}"}}'
+        lines = [line for line in text.splitlines() if line.startswith(f"kubecustody_cluster_{name}{labels} ")]
+        return float(lines[0].rpartition(" ")[2]) if lines else None
 
     # --- what the cluster has
 

@@ -67,6 +67,7 @@ def test_a_cluster_that_is_registered_is_reported_listed_and_only_observed(own: 
     (*seen, (what, ends)) = [(one.what, one.text) for one in report.findings]
     assert seen == [
         ("version", f"Kubernetes {version}."),
+        ("clock", "Its clock and this server's agree to 30 s."),
         ("identity", f"kube-system is {plane.uid()}."),
         ("client_ca", "It says which CAs' client certificates it takes."),
         ("api_servers", "It names none."),
@@ -75,7 +76,6 @@ def test_a_cluster_that_is_registered_is_reported_listed_and_only_observed(own: 
             "It may do everything, which is more than it needs: `kubecustody clusters bootstrap` makes an account.",
         ),
         ("signer", "It may have the cluster sign. That it does is tried once it is managed."),
-        ("clock", "Its clock and this server's agree to 30 s."),
     ]
     assert what == "access" and "It cannot be renewed by itself." in ends
     (listed,) = own.client.describe_clusters_v1().clusters

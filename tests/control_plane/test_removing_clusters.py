@@ -1,6 +1,6 @@
 """A cluster goes from the server: cleaned first, or with what lives on told."""
 
-import urllib.request
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,15 +128,7 @@ def test_each_cluster_that_is_reached_has_its_metrics(
     with keeping(tmp_path, control_plane, **ONLY_WHEN_ASKED, metrics_listen=f"127.0.0.1:{port}") as keeper:
         keeper.register(cluster.url)
         keeper.manage()
-        account, cluster_id = keeper.installation.account_id, keeper.cluster_id
-        labels = f'{{account_id="{account}",cluster_id="{cluster_id}"}}'
-
-        def value(name: str) -> float | None:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as answer:
-                text = answer.read().decode()
-            lines = [line for line in text.splitlines() if line.startswith(f"kubecustody_cluster_{name}{labels} ")]
-            return float(lines[0].rpartition(" ")[2]) if lines else None
-
+        value = functools.partial(keeper.cluster_metric, port)
         ((expires_at,),) = rows_of(keeper.path, "SELECT expires_at FROM cluster_accesses")
         assert value("up") == 1 and value("own_access_expiry_timestamp_seconds") == expires_at
         assert value("oldest_waiting_removal_timestamp_seconds") is None

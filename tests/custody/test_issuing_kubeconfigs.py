@@ -419,11 +419,15 @@ def test_a_ca_that_the_cluster_trusts_no_more_issues_nothing(issuer: Issuer, ca:
     issuer.get()
     issuer.fleet.trust("prod", ca.certificate)
     before = contents(issuer.fleet.path)
-    for ask_for in (issuer.get, issuer.revoke, lambda: issuer.get(minutes=15)):
+    for ask_for in (issuer.get, lambda: issuer.get(minutes=15)):
         with pytest.raises(ClusterStateForbids) as caught:
             ask_for()
         assert "--client-ca" in caught.value.reason
     assert contents(issuer.fleet.path) == before
+    issuer.fleet.new_events()
+    issuer.revoke(now=NOW + 5)
+    assert issuer.wishes() == [NOW + 5], "a key that leaked is ended all the same"
+    assert issuer.fleet.new_events() == ["removal_requested"]
 
 
 def test_a_second_ca_issues_and_what_the_first_issued_is_still_handed_out(issuer: Issuer) -> None:

@@ -159,6 +159,15 @@ class ListedCluster(RegionCluster):
             ours=True,
         ),
     ] = UNSET
+    clock_skew_seconds: Annotated[
+        int | None | UnsetType,
+        Member(
+            "By how many seconds its clock was ahead of this server's when it last answered; less than 0 where it was "
+            "behind, null where it is not known, absent unless detail is true.",
+            example="0",
+            ours=True,
+        ),
+    ] = UNSET
 
 
 class LegacyCluster(_ClusterFacts):
@@ -245,6 +254,7 @@ DESCRIBE_CLUSTERS_V1 = Operation(
     changes=(
         Change("2026-11-24", "detail, with mode and own_access_expires_at."),
         Change("2026-11-25", "own_access_fault and same_client_ca, with detail."),
+        Change("2026-11-25", "clock_skew_seconds, with detail."),
     ),
 )
 
@@ -312,6 +322,7 @@ DESCRIBE_CLUSTER_DETAIL = Operation(
     changes=(
         Change("2026-11-24", "detail, with mode and own_access_expires_at."),
         Change("2026-11-25", "own_access_fault and same_client_ca, with detail."),
+        Change("2026-11-25", "clock_skew_seconds, with detail."),
     ),
 )
 

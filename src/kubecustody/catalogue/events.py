@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from kubecustody.catalogue.forms import TIME, Form
-from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Effect, Operation
+from kubecustody.catalogue.model import FORMS_SAID, AccessLevel, Change, Effect, Operation
 from kubecustody.catalogue.shapes import Location, Member, Shape
 from kubecustody.core.errors import ClusterNotFound, UserNotFound
 from kubecustody.core.events import KINDS
@@ -61,6 +61,8 @@ MAX_RESULTS = Member(
     maximum=200,
     ours=True,
 )
+
+_CLOCKS = Change("2026-11-25", "The kinds cluster_clock_differs and cluster_clock_agrees.")
 
 
 class ListOwnEventsInput(Shape):
@@ -148,7 +150,7 @@ LIST_EVENTS = Operation(
     access_level=AccessLevel.LIST,
     resource=_ALL,
     effects=frozenset({Effect.READS}),
-    changes=(FORMS_SAID,),
+    changes=(FORMS_SAID, _CLOCKS),
     input=ListEventsInput,
     output=ListEventsOutput,
     errors=(UserNotFound, ClusterNotFound),
@@ -166,7 +168,7 @@ LIST_OWN_EVENTS = Operation(
     access_level=AccessLevel.LIST,
     resource=_ALL,
     effects=frozenset({Effect.READS}),
-    changes=(FORMS_SAID,),
+    changes=(FORMS_SAID, _CLOCKS),
     input=ListOwnEventsInput,
     output=ListEventsOutput,
     errors=(ClusterNotFound,),

@@ -79,6 +79,20 @@ class Api:
         accept: str = JSON,
     ) -> Document:
         """The document that is answered. Raises ClusterError."""
+        answer = await self.send(method, path, query=query, body=body, content_type=content_type, accept=accept)
+        return self.decoded(method, path, answer, expected)
+
+    async def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] = {},
+        body: object = None,
+        content_type: str = JSON,
+        accept: str = JSON,
+    ) -> Answer:
+        """What is answered, whatever its status. Raises ClusterError where nothing is."""
         headers = {"Accept": accept, "User-Agent": MANAGER}
         if self._access.token is not None:
             headers["Authorization"] = f"Bearer {self._access.token}"
@@ -86,7 +100,7 @@ class Api:
             headers["Content-Type"] = content_type
         if method in ("POST", "PUT", "PATCH"):
             query = {**query, "fieldManager": MANAGER}
-        answer = await self._connections.send(
+        return await self._connections.send(
             self._access,
             method,
             f"{self._access.endpoint}{path}{'?' + urlencode(query) if query else ''}",
@@ -94,7 +108,6 @@ class Api:
             headers=headers,
             body=None if body is None else msgspec.json.encode(body),
         )
-        return self.decoded(method, path, answer, expected)
 
     def asked(self, method: str, path: str) -> str:
         """What is asked of whom, for errors."""

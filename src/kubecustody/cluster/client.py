@@ -192,20 +192,15 @@ class Cluster:
 
     async def get_version(self) -> str:
         """The version without its v, such as 1.37.2."""
-        version = (await self._api.ask("GET", "/version", documents.Version)).git_version.removeprefix("v")
+        return (await self.get_version_and_time())[0]
+
+    async def get_version_and_time(self) -> tuple[str, int | None]:
+        """The version, and the time there (unix seconds); None where the answer does not say it."""
+        answer = await self._api.send("GET", "/version")
+        version = self._api.decoded("GET", "/version", answer, documents.Version).git_version.removeprefix("v")
         if not WORD.fullmatch(version):
             raise NotKubernetes(f"{self._api.asked('GET', '/version')}: what it calls its version is none.")
-        return version
-
-    async def find_time(self) -> int | None:
-        """The time there (unix seconds) as the answer to a request says; None where it does not."""
-        headers = {"Accept": JSON, "User-Agent": MANAGER}
-        url, asked = f"{self._access.endpoint}/version", self._api.asked("GET", "/version")
-        answer = await self._connections.send(self._access, "GET", url, asked=asked, headers=headers)
-        try:
-            return int(parsedate_to_datetime(answer.date or "").timestamp())
-        except (ValueError, OverflowError):
-            return None
+        return version, _time_of(answer)
 
     async def get_kube_system_uid(self) -> str:
         """The uid of namespace kube-system, which tells clusters apart."""
@@ -499,6 +494,14 @@ class Cluster:
         except ValueError:
             raise NotKubernetes(f"{self._api.asked('POST', path)}: the token has no end that is one.") from None
         return IssuedToken(status.token, expires_at)
+
+
+def _time_of(answer: Answer) -> int | None:
+    """When an answer was given, by the clock of who gave it."""
+    try:
+        return int(parsedate_to_datetime(answer.date or "").timestamp())
+    except (ValueError, OverflowError):
+        return None
 
 
 def _join(host: str, port: int | None) -> str:

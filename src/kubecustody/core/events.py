@@ -51,6 +51,8 @@ KINDS: Final[Mapping[str, str]] = MappingProxyType(
         "attest_on_clean_set": "Whether a clean in a cluster counts as attested was set.",
         "cluster_reached": "A cluster answered again, or for the first time.",
         "cluster_not_reached": "A cluster did not answer.",
+        "cluster_clock_differs": "A cluster's clock is another than this server's by more than is tolerated.",
+        "cluster_clock_agrees": "A cluster's clock agrees with this server's again.",
         "cluster_seen": "The version or the identity of a cluster was seen.",
         "cluster_identity_changed": "Another cluster answered at a cluster's address.",
         "bindings_changed": "Bindings in a managed cluster were changed.",

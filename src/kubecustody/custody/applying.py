@@ -172,7 +172,7 @@ async def _look_at_all(act: Act, wanted: Sequence[_Wanted]) -> list[_Looked]:
     async def work(one: _Wanted) -> _Looked | Fault:
         access = await act.read(lambda tx: _find_used(act, tx, one))
         reached = Reached(act.custody.connections(), access)
-        seen = await look(reached, one.asked.declared_api_servers)
+        seen = await look(reached, one.asked.declared_api_servers, act.clock)
         if not seen.reachable or seen.kube_system_uid is None:
             return Fault(one.place, tell_findings(seen.findings))
         return _Looked(one, reached, seen, seen.kube_system_uid)

@@ -125,6 +125,7 @@ async def _listed(tx: Transaction, account_id: str, one: ClusterFacts, *, detail
         listed.own_access_fault = one.own_access_fault or ""
         twins = await list_of_same_client_ca(tx, account_id, one.seq, MOST_TWINS)
         listed.same_client_ca = [twin.cluster_id for twin in twins]
+        listed.clock_skew_seconds = one.clock_skew_seconds
     return listed
 
 

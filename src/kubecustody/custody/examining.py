@@ -1,4 +1,4 @@
-"""What a report says of a cluster beyond what each look sees: this server's rights, the signer, the clocks, its access.
+"""What a report says of a cluster beyond what each look sees: this server's rights, the signer, its access.
 
 Asked when a cluster is registered and when somebody tests it, and not in each round: it is thirty questions.
 """
@@ -22,7 +22,6 @@ from kubecustody.pki.client_certificates import KeyType, make_key
 TRIAL = "kubecustody:signer-trial"  # of a certificate that nobody is permitted anything by, and whose key is not kept
 MANAGED = "manage"
 _TRIAL_SECONDS = 600
-_LARGEST_CLOCK_DIFFERENCE_SECONDS = 30
 _LONGEST_SECONDS = 30
 _ASKED_AT_ONCE = 4
 
@@ -56,7 +55,6 @@ async def examine(custody: Custody, reached: Reached, mode: str, clock: Callable
             return [
                 _judge_rights(allowed, mode),
                 await _try_signer(custody, reached, signs=signs, is_managed=mode == MANAGED),
-                await _compare_clocks(reached, clock),
                 await _judge_access(reached, clock, signs=signs and mode == MANAGED),
             ]
     except TimeoutError:
@@ -128,7 +126,7 @@ def _listed(lacking: list[Question]) -> str:
     return ", ".join(map(str, lacking))
 
 
-# --- signer, clocks, access
+# --- signer, access
 
 
 async def _try_signer(custody: Custody, reached: Reached, *, signs: bool, is_managed: bool) -> Finding:
@@ -144,20 +142,6 @@ async def _try_signer(custody: Custody, reached: Reached, *, signs: bool, is_man
     except (ClusterError, OperatorError) as error:
         return Finding("signer", False, f"A trial was not signed: {error}")
     return Finding("signer", True, f"The cluster signed a trial, {time.monotonic() - begun:.1f} s after it was asked.")
-
-
-async def _compare_clocks(reached: Reached, clock: Callable[[], float]) -> Finding:
-    before = clock()
-    there = await reached.find_time()
-    if there is None:
-        return Finding("clock", True, "The cluster does not tell its time.")
-    # It was asked between before and now, and its answer has whole seconds.
-    difference = there - clock() if there > clock() else min(0.0, there + 1 - before)
-    if abs(difference) <= _LARGEST_CLOCK_DIFFERENCE_SECONDS:
-        return Finding("clock", True, f"Its clock and this server's agree to {_LARGEST_CLOCK_DIFFERENCE_SECONDS} s.")
-    way = "ahead of" if difference > 0 else "behind"
-    text = f"Its clock is {abs(difference):.0f} s {way} this server's: certificates begin and end there at other times."
-    return Finding("clock", False, text)
 
 
 async def _judge_access(reached: Reached, clock: Callable[[], float], *, signs: bool) -> Finding:

@@ -7,6 +7,7 @@ record and its event. So two who ask at once get one new credential.
 import json
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NamedTuple, TypeVar
 
 from kubecustody.catalogue.kubeconfigs import (
@@ -21,6 +22,7 @@ from kubecustody.catalogue.kubeconfigs import (
     UserKubeconfigInput,
 )
 from kubecustody.catalogue.shapes import Shape
+from kubecustody.core.clocks import find_clock_obstacle, seconds_behind
 from kubecustody.core.errors import (
     ClusterNotFound,
     ClusterStateForbids,
@@ -181,17 +183,21 @@ async def revoke_kubeconfig(
     for live in await stored.list_live(unit.tx, unit.account_id, caller.uid, cluster.seq, unit.at):
         await request_removal(unit, cluster, caller.uid, live.credential_no, live.fingerprint)
     await stored.drop_custom_validity(unit.tx, unit.account_id, caller.uid, cluster.seq)
-    try:
-        place = await _find_place(custody, unit.tx, unit.account_id, request.cluster_id)
-    except ClusterStateForbids:
-        await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
-        return RevokeOutput()
+    answer: After | RevokeOutput = RevokeOutput()
+    with suppress(ClusterStateForbids):
+        answer = await _issue_anew(custody, unit, caller.uid, request.cluster_id)
+    await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
+    return answer
+
+
+async def _issue_anew(custody: Custody, unit: Change, uid: str, cluster_id: str) -> After | RevokeOutput:
+    """Issue a long-lived one, whatever is held, and hand nothing out. Raises ClusterStateForbids before any change."""
+    place = await _find_place(custody, unit.tx, unit.account_id, cluster_id)
     issue = Issue(_life_seconds(custody, None))
     if place.signer is None:
-        await update_holding(unit.tx, unit.account_id, caller.uid, cluster.seq, cluster.trust_epoch)
-        wish = Wish(caller.uid, cluster.cluster_id, private_address=False, temporary_minutes=None)
+        wish = Wish(uid, cluster_id, private_address=False, temporary_minutes=None)
         return _answer(await _begin(custody, unit, place, wish, issue, discloses=False), lambda _: RevokeOutput())
-    await _issue(custody, unit, place, place.signer, caller.uid, issue, None)
+    await _issue(custody, unit, place, place.signer, uid, issue, None)
     return RevokeOutput()
 
 
@@ -473,14 +479,19 @@ async def _issue(
     temporary_minutes: int | None,
     public_key: PublicKey | None = None,
 ) -> _Given:
-    """Make a certificate and record it; its private key too where none was brought."""
+    """Make a certificate and record it; its private key too where none was brought.
+
+    It begins before what the cluster's clock said last, so that it is taken there at once.
+    """
+    skew = place.stored.clock_skew_seconds
+    _check_clock(place, decision, signs_itself=False)
     not_after = min(unit.at + decision.life_seconds, signer.not_after)
     if not_after <= unit.at:
         raise ClusterStateForbids(place.cluster.cluster_id, "the CA that issues for it has expired.")
     made = issue_client_certificate(
         signer,
         common_name=common_name_for(uid, unit.at, custody.random_bytes),
-        not_before=unit.at - BACKDATE_SECONDS,
+        not_before=unit.at - BACKDATE_SECONDS - seconds_behind(skew),
         not_after=not_after,
         key=public_key or KeyType(custody.settings.certificate_key_type),
         random_bytes=custody.random_bytes,
@@ -537,6 +548,14 @@ async def _issue(
     return _Given(format_ders([made.der]), made.fingerprint.hex(), made.not_after, key)
 
 
+def _check_clock(place: _Place, decision: Issue, *, signs_itself: bool) -> None:
+    """Raises ClusterStateForbids where what is issued would be over at once, the cluster's clock being another."""
+    skew = place.stored.clock_skew_seconds
+    obstacle = find_clock_obstacle(skew, decision.life_seconds, signs_itself=signs_itself)
+    if obstacle is not None:
+        raise ClusterStateForbids(place.cluster.cluster_id, obstacle)
+
+
 def _judge_signer(place: _Place, signer: Signer) -> Verdict:
     """What the cluster says of what the signer issues; chain_ends_at is that of the CAs above it.
 
@@ -567,6 +586,7 @@ async def _begin(
 ) -> Begun:
     """Make a key and record what the cluster is asked for. Raises ServiceUnavailable while another one is under way."""
     cluster = place.cluster
+    _check_clock(place, decision, signs_itself=True)
     for other in await list_pending(unit.tx, unit.account_id, cluster.seq):
         if (other.uid, other.temporary_minutes) == (wish.uid, wish.temporary_minutes):
             raise ServiceUnavailable("another kubeconfig of the same kind is just being issued", retry_after_ms=2000)

@@ -16,6 +16,7 @@ from kubecustody.catalogue.states import (
     UserKubeConfigState,
 )
 from kubecustody.core.bindings import ALLOWED, CA_GONE, REFUSED, SHARED_CA, USED
+from kubecustody.core.clocks import seconds_behind
 from kubecustody.core.errors import ClusterNotFound, UserNotFound
 from kubecustody.core.names import PrincipalKind
 from kubecustody.core.paging import PageRequest
@@ -53,6 +54,7 @@ from kubecustody.store.transactions import Transaction
 MOST_LIVE_CREDENTIALS = 100
 NOTHING_KNOWN = "No kubeconfig of this person in this cluster is known here."
 
+_CLOCK_BEHIND = "The cluster's clock is {} s behind this server's: it is taken there for so much longer."
 _WHY_UNKNOWN = {
     "chains": "it was last checked against a client CA bundle that the cluster no longer trusts, "
     "or a certificate above it has ended",
@@ -164,13 +166,16 @@ async def _add_details(
     seen = await list_observations(tx, account_id, clusters[0].seq, clusters[-1].seq)
     at = math.ceil(now)
     for cluster, state in zip(clusters, states, strict=True):
+        behind = _seconds_behind(seen.get(cluster.seq))
         held: list[HeldCredential] = []
         if state.cert_state is not CertState.UNISSUED:
-            held = await list_unended(tx, account_id, uid, cluster.seq, at, MOST_LIVE_CREDENTIALS)
+            held = await list_unended(tx, account_id, uid, cluster.seq, at - behind, MOST_LIVE_CREDENTIALS)
         fill(state, cluster, seen.get(cluster.seq), held, now)
         if len(held) >= MOST_LIVE_CREDENTIALS:
             state.live_credential_count = await count_live(tx, account_id, uid, cluster.seq, at)
         await _explain(tx, account_id, uid, cluster, state, held, now)
+        if behind and state.cert_state is CertState.EXPIRED and any(_has_ended(one.facts, now) for one in held):
+            state.cert_state_reason = f"{state.cert_state_reason} {_CLOCK_BEHIND.format(behind)}"
         await _add_evidence(tx, account_id, cluster, state, held)
 
 
@@ -216,6 +221,8 @@ def fill(
     live = [credential for credential in held if is_live(credential.facts, now)]
     live.sort(key=lambda credential: credential.facts.not_after or math.inf, reverse=True)
     state.can_get_in = can_get_in(facts, cluster.trust_epoch, now)
+    if state.can_get_in is CanGetIn.NO and (behind := _seconds_behind(seen)):
+        state.can_get_in = can_get_in(facts, cluster.trust_epoch, now - behind)
     state.observed_at = format_time(seen.observed_at) if seen else None
     state.reachable = seen.reachable if seen else None
     state.live_credential_count = len(live)
@@ -231,6 +238,14 @@ def fill(
         )
         for credential in live[:MOST_LIVE_CREDENTIALS]
     ]
+
+
+def _has_ended(credential: Credential, now: float) -> bool:
+    return credential.not_after is not None and now > credential.not_after
+
+
+def _seconds_behind(seen: Observation | None) -> int:
+    return seconds_behind(seen.clock_skew_seconds if seen else None)
 
 
 async def _explain(

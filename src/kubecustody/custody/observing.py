@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeVar
 from kubecustody.cluster.access import load_access
 from kubecustody.cluster.client import Cluster as Reached
 from kubecustody.cluster.errors import ClusterError
+from kubecustody.core.clocks import TOLERATED_SECONDS, is_tolerated, skew_between, tell_skew
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.states import ClusterState, RemovedBy
 from kubecustody.custody.changes import Author, Change, change
@@ -45,7 +46,7 @@ class Finding(NamedTuple):
 @dataclass(slots=True)
 class Look:
     """What was seen in a cluster; None for what was not. trust_epoch: in force when the look began; judged: what the
-    client CA that was seen says of the certificates.
+    client CA that was seen says of the certificates; clock_skew_seconds: by how much its clock is ahead.
 
     reachable: an API server proved who it is and answered.
     """
@@ -55,6 +56,7 @@ class Look:
     kube_system_uid: str | None = None
     client_ca: bytes | None = None
     api_servers: tuple[str, ...] = ()
+    clock_skew_seconds: int | None = None
     trust_epoch: int | None = None
     judged: Judgements = field(default_factory=lambda: NO_JUDGEMENTS)
     findings: list[Finding] = field(default_factory=list)
@@ -65,12 +67,12 @@ class Look:
         return all(finding.ok for finding in self.findings)
 
 
-async def look(cluster: Reached, declared_api_servers: int | None) -> Look:
+async def look(cluster: Reached, declared_api_servers: int | None, clock: Callable[[], float]) -> Look:
     """Look at a cluster, for so long at most. Nothing is raised: what fails is a finding."""
     seen = Look()
     try:
         async with asyncio.timeout(_LONGEST_LOOK_SECONDS):
-            await _look(seen, cluster, declared_api_servers)
+            await _look(seen, cluster, declared_api_servers, clock)
     except TimeoutError:
         seen.findings.append(Finding("time", False, f"It was not done within {_LONGEST_LOOK_SECONDS} s."))
     except OperatorError as error:  # our own access cannot be used, such as a key that TLS does not take
@@ -78,16 +80,34 @@ async def look(cluster: Reached, declared_api_servers: int | None) -> Look:
     return seen
 
 
-async def _look(seen: Look, cluster: Reached, declared_api_servers: int | None) -> None:
-    seen.version = await _find(seen, "version", cluster.get_version, lambda version: f"Kubernetes {version}.")
-    seen.reachable = seen.version is not None
-    if not seen.reachable:
+async def _look(seen: Look, cluster: Reached, declared_api_servers: int | None, clock: Callable[[], float]) -> None:
+    before = clock()
+    answered = await _find(seen, "version", cluster.get_version_and_time, lambda told: f"Kubernetes {told[0]}.")
+    if answered is None:
         return
+    seen.reachable = True
+    seen.version, there = answered
+    seen.clock_skew_seconds = None if there is None else skew_between(there, before, clock())
+    seen.findings.append(_judge_clock(seen.clock_skew_seconds))
     seen.kube_system_uid = await _find(
         seen, "identity", cluster.get_kube_system_uid, lambda uid: f"kube-system is {uid}."
     )
     await _find_client_ca(seen, cluster)
     await _find_api_servers(seen, cluster, declared_api_servers)
+
+
+def _judge_clock(skew: int | None) -> Finding:
+    if skew is None:
+        return Finding("clock", True, "The cluster does not tell its time.")
+    if is_tolerated(skew):
+        return Finding("clock", True, f"Its clock and this server's agree to {TOLERATED_SECONDS} s.")
+    follows = (
+        "certificates end there so much sooner than is said here"
+        if skew > 0
+        else "certificates are taken there so much longer than is said here"
+    )
+    text = f"Its clock is {tell_skew(skew)}: {follows}. Let both follow the same time (NTP)."
+    return Finding("clock", False, text)
 
 
 async def _find(seen: Look, what: str, ask: Callable[[], Awaitable[T]], tell: Callable[[T], str]) -> T | None:
@@ -153,7 +173,14 @@ async def record_look(unit: Change, cluster: Cluster, seen: Look) -> list[Findin
     foreign = bool(known and seen.kube_system_uid and seen.kube_system_uid != known)
     reachable = seen.reachable and not foreign
     changed = before is None or before.reachable != reachable
-    await accesses.set_observation(unit.tx, unit.account_id, cluster.seq, unit.at, reachable=reachable)
+    await accesses.set_observation(
+        unit.tx,
+        unit.account_id,
+        cluster.seq,
+        unit.at,
+        reachable=reachable,
+        clock_skew_seconds=seen.clock_skew_seconds,
+    )
     if foreign:
         return await _note_other_cluster(unit, cluster, reach, seen.kube_system_uid or "", changed=changed)
     if changed:
@@ -161,6 +188,7 @@ async def record_look(unit: Change, cluster: Cluster, seen: Look) -> list[Findin
         unit.record(kind, cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}")
     if not reachable:
         return []
+    _note_clock(unit, cluster, before.clock_skew_seconds if before else None, seen.clock_skew_seconds)
     after = reach._replace(
         kubernetes_version=seen.version, kube_system_uid=seen.kube_system_uid or reach.kube_system_uid
     )
@@ -181,6 +209,14 @@ async def record_look(unit: Change, cluster: Cluster, seen: Look) -> list[Findin
     if changed:
         await _end_attestations(unit, cluster)
     return await _follow_trust(unit, cluster, seen)
+
+
+def _note_clock(unit: Change, cluster: Cluster, before: int | None, skew: int | None) -> None:
+    """That its clock went away from this server's, or came back to it, is an event; not each second of it."""
+    if is_tolerated(skew) != is_tolerated(before):
+        kind = "cluster_clock_agrees" if is_tolerated(skew) else "cluster_clock_differs"
+        details = {"clock_skew_seconds": skew}
+        unit.record(kind, cluster_seq=cluster.seq, subject=f"cluster/{cluster.cluster_id}", details=details)
 
 
 async def _end_attestations(unit: Change, cluster: Cluster) -> None:
@@ -240,7 +276,7 @@ async def observe(
     reached, reach, before = await custody.store.read(prepare)
     if reached is None or before is None or before.deleted_at is not None:
         return None
-    seen = await look(reached, reach.declared_api_servers)
+    seen = await look(reached, reach.declared_api_servers, clock)
     seen.trust_epoch = before.trust_epoch
     if seen.client_ca is not None:
         with suppress(OperatorError):  # which record_look tells

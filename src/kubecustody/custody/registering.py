@@ -63,7 +63,7 @@ async def register_cluster(act: Act, request: RegisterClusterInput) -> ClusterRe
     access = _read_access(request)
     fields = _read_fields(request, access)
     reached = Reached(act.custody.connections(), access)
-    seen = await look(reached, request.declared_api_servers)
+    seen = await look(reached, request.declared_api_servers, act.clock)
     if not seen.reachable or seen.kube_system_uid is None:
         raise ClusterNotUsable(tell_findings(seen.findings))
     seen.findings += await examine(act.custody, reached, "none", act.clock)

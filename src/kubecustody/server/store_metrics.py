@@ -129,6 +129,8 @@ def _add_reached(families: dict[str, Any], labels: list[str], one: ReachedFigure
     ):
         if at is not None:
             _add(families, f"kubecustody_cluster_{name}_timestamp_seconds", labels, at)
+    if one.clock_skew_seconds is not None:
+        _add(families, "kubecustody_cluster_clock_skew_seconds", labels, one.clock_skew_seconds)
 
 
 def _families() -> dict[str, Any]:
@@ -175,6 +177,11 @@ def _families_of_clusters() -> Iterator[GaugeMetricFamily]:
     for name, told in (
         ("up", f"Whether the cluster answered when it was last looked at (1) or not; {only}."),
         ("last_sync_timestamp_seconds", f"When it last answered, in unix seconds; {only}."),
+        (
+            "clock_skew_seconds",
+            "By how much its clock was ahead of this server's when it last answered, in whole seconds; below 0 where "
+            f"it was behind, absent where it is not known; {only}.",
+        ),
         (
             "own_access_expiry_timestamp_seconds",
             f"When this server's own access to it ends, in unix seconds; absent where no end is known; {only}.",

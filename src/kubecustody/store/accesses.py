@@ -108,9 +108,18 @@ async def find_by_identity(tx: Transaction, account_id: str, kube_system_uid: st
     return None if row is None else (row[0], row[1])
 
 
-async def set_observation(tx: Transaction, account_id: str, cluster_seq: int, now: int, *, reachable: bool) -> None:
-    """Record that a cluster was looked at, and whether it answered."""
-    await tx.execute(_SET_OBSERVATION, account_id, cluster_seq, int(reachable), now, now if reachable else None)
+async def set_observation(
+    tx: Transaction,
+    account_id: str,
+    cluster_seq: int,
+    now: int,
+    *,
+    reachable: bool,
+    clock_skew_seconds: int | None = None,
+) -> None:
+    """Record that a cluster was looked at, whether it answered, and by how much its clock was ahead."""
+    reached_at, skew = (now, clock_skew_seconds) if reachable else (None, None)
+    await tx.execute(_SET_OBSERVATION, account_id, cluster_seq, int(reachable), now, reached_at, skew)
 
 
 async def set_seen_state(tx: Transaction, account_id: str, seq: int, state: str) -> None:

@@ -205,7 +205,7 @@ async def find_trust_bundle(tx: Transaction, account_id: str, seq: int, epoch: i
 async def find_observation(tx: Transaction, account_id: str, seq: int) -> Observation | None:
     """What a probe saw last of a cluster."""
     row = await tx.fetch_one(_FIND_OBSERVATION, account_id, seq)
-    return Observation(bool(row[0]), row[1]) if row is not None else None
+    return Observation(bool(row[0]), *row[1:]) if row is not None else None
 
 
 _TO_LOWER = {letter: letter + 32 for letter in range(ord("A"), ord("Z") + 1)}
@@ -226,6 +226,7 @@ class ClusterFacts(NamedTuple):
     mode: str
     own_access_expires_at: int | None
     own_access_fault: str | None
+    clock_skew_seconds: int | None
 
 
 async def list_cluster_facts(tx: Transaction, account_id: str, rows: list[ClusterRow]) -> list[ClusterFacts]:

@@ -26,6 +26,7 @@ class ReachedFigures(NamedTuple):
     up: int
     reached_at: int | None
     own_access_expires_at: int | None
+    clock_skew_seconds: int | None
     waiting_since: int | None
 
 

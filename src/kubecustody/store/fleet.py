@@ -50,10 +50,11 @@ class Cluster(NamedTuple):
 
 
 class Observation(NamedTuple):
-    """When a probe last tried one cluster, and whether it answered."""
+    """When a probe last tried one cluster, whether it answered, and by how much its clock was ahead."""
 
     reachable: bool
     observed_at: int
+    clock_skew_seconds: int | None
 
 
 class HeldCredential(NamedTuple):
@@ -120,7 +121,7 @@ async def list_holdings(
 async def list_observations(tx: Transaction, account_id: str, first_seq: int, last_seq: int) -> dict[int, Observation]:
     """When probes tried the clusters between, by the cluster's seq."""
     rows = await tx.fetch_all(_LIST_OBSERVATIONS_BETWEEN, account_id, first_seq, last_seq)
-    return {row[0]: Observation(bool(row[1]), row[2]) for row in rows}
+    return {row[0]: Observation(bool(row[1]), *row[2:]) for row in rows}
 
 
 async def list_unended(

@@ -30,7 +30,9 @@ class IssuedCredential(NamedTuple):
 
 
 class IssuingPlace(NamedTuple):
-    """A cluster with what issues for it. signer is None where it never had one; client_ca is "" where none is known."""
+    """A cluster with what issues for it. signer is None where it never had one; client_ca is "" where none is known;
+    clock_skew_seconds: by how much its clock is ahead, as far as is known.
+    """
 
     cluster: Cluster
     server_ca: str | None
@@ -41,6 +43,7 @@ class IssuingPlace(NamedTuple):
     signer: StoredSigner | None
     client_ca: str
     mode: str
+    clock_skew_seconds: int | None
 
 
 class LiveCredential(NamedTuple):
@@ -120,7 +123,7 @@ async def find_issuing_place(tx: Transaction, account_id: str, cluster_id: str) 
     if row is None:
         return None
     signer = None if row[12] is None else StoredSigner._make(row[12:17])
-    return IssuingPlace._make((Cluster._make(row[:7]), *row[7:12], signer, row[17] or "", row[18]))
+    return IssuingPlace._make((Cluster._make(row[:7]), *row[7:12], signer, row[17] or "", *row[18:]))
 
 
 async def list_sealed_signers(tx: Transaction, account_id: str) -> list[tuple[int, int, bytes]]:

@@ -16,3 +16,6 @@ CREATE INDEX client_ca_keys_by_key ON client_ca_keys (account_id, key_sha256, cl
 -- Since when our own access to a cluster cannot be renewed, and why.
 ALTER TABLE cluster_accesses ADD COLUMN renewal_failed_at INTEGER;
 ALTER TABLE cluster_accesses ADD COLUMN renewal_fault TEXT;
+
+-- By how much a cluster's clock was ahead of this server's when it last answered; NULL where it did not say.
+ALTER TABLE cluster_observations ADD COLUMN clock_skew_seconds INTEGER;

@@ -46,11 +46,14 @@ SELECT c.cluster_id, c.name FROM cluster_details AS d
 JOIN clusters AS c ON c.account_id = d.account_id AND c.seq = d.cluster_seq
 WHERE d.account_id = :account_id AND d.kube_system_uid = :kube_system_uid AND c.deleted_at IS NULL LIMIT 1;
 
--- name: set_observation(account_id, cluster_seq, reachable, observed_at, reached_at)
-INSERT INTO cluster_observations (account_id, cluster_seq, reachable, observed_at, reached_at)
-VALUES (:account_id, :cluster_seq, :reachable, :observed_at, :reached_at)
+-- name: set_observation(account_id, cluster_seq, reachable, observed_at, reached_at, clock_skew_seconds)
+-- Of a cluster that does not answer, the clock is as it last was.
+INSERT INTO cluster_observations (account_id, cluster_seq, reachable, observed_at, reached_at, clock_skew_seconds)
+VALUES (:account_id, :cluster_seq, :reachable, :observed_at, :reached_at, :clock_skew_seconds)
 ON CONFLICT (account_id, cluster_seq) DO UPDATE SET reachable = excluded.reachable, observed_at = excluded.observed_at,
-    reached_at = COALESCE(excluded.reached_at, cluster_observations.reached_at);
+    reached_at = COALESCE(excluded.reached_at, cluster_observations.reached_at),
+    clock_skew_seconds = CASE WHEN excluded.reachable = 1 THEN excluded.clock_skew_seconds
+                              ELSE cluster_observations.clock_skew_seconds END;
 
 -- name: set_seen_state(account_id, seq, seen_state)
 UPDATE clusters SET seen_state = :seen_state WHERE account_id = :account_id AND seq = :seq;

@@ -94,23 +94,24 @@ SELECT client_ca, recorded_at FROM trust_bundles
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq AND epoch = :epoch;
 
 -- name: find_observation(account_id, cluster_seq)
-SELECT reachable, observed_at FROM cluster_observations
+SELECT reachable, observed_at, clock_skew_seconds FROM cluster_observations
 WHERE account_id = :account_id AND cluster_seq = :cluster_seq;
 
 -- name: list_cluster_details_between(account_id, first_seq, last_seq)
 SELECT d.cluster_seq, d.region_id, d.created_at, d.public_endpoint, d.private_endpoint, d.kubernetes_version, d.mode,
-    a.expires_at, a.renewal_fault
+    a.expires_at, a.renewal_fault, o.clock_skew_seconds
 FROM cluster_details AS d
 LEFT JOIN cluster_accesses AS a ON a.account_id = d.account_id AND a.cluster_seq = d.cluster_seq
+LEFT JOIN cluster_observations AS o ON o.account_id = d.account_id AND o.cluster_seq = d.cluster_seq
 WHERE d.account_id = :account_id AND d.cluster_seq BETWEEN :first_seq AND :last_seq;
 
 -- name: list_clusters_like(account_id, pattern, region_id, at_most, skipped)
 -- pattern: of the name in lower case; region_id: '' for every region.
 SELECT c.seq, c.cluster_id, c.name, COALESCE(c.seen_state, c.told_state), d.region_id, d.created_at, d.public_endpoint,
-    d.private_endpoint, d.kubernetes_version, d.mode, a.expires_at,
-    a.renewal_fault
+    d.private_endpoint, d.kubernetes_version, d.mode, a.expires_at, a.renewal_fault, o.clock_skew_seconds
 FROM clusters AS c JOIN cluster_details AS d ON d.account_id = c.account_id AND d.cluster_seq = c.seq
 LEFT JOIN cluster_accesses AS a ON a.account_id = c.account_id AND a.cluster_seq = c.seq
+LEFT JOIN cluster_observations AS o ON o.account_id = c.account_id AND o.cluster_seq = c.seq
 WHERE c.account_id = :account_id AND lower(c.name) LIKE :pattern ESCAPE '\'
     AND (:region_id = '' OR d.region_id = :region_id)
 ORDER BY c.seq LIMIT :at_most OFFSET :skipped;

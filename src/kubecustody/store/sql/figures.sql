@@ -26,7 +26,7 @@ WHERE h.account_id = :account_id AND h.vouched_until >= :now AND h.trust_epoch =
 GROUP BY c.cluster_id ORDER BY ends_at, c.cluster_id LIMIT :at_most;
 
 -- name: list_reached_figures(account_id, now, at_most)
-SELECT c.cluster_id, COALESCE(o.reachable, 0), o.reached_at, a.expires_at,
+SELECT c.cluster_id, COALESCE(o.reachable, 0), o.reached_at, a.expires_at, o.clock_skew_seconds,
     (SELECT MIN(k.removal_requested_at) FROM credentials AS k
      WHERE k.account_id = c.account_id AND k.cluster_seq = c.seq AND k.removal_requested_at IS NOT NULL
         AND k.removed_at IS NULL AND (k.not_after IS NULL OR k.not_after >= :now))

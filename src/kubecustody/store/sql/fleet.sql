@@ -17,7 +17,7 @@ FROM holdings
 WHERE account_id = :account_id AND uid = :uid AND cluster_seq BETWEEN :first_seq AND :last_seq;
 
 -- name: list_observations_between(account_id, first_seq, last_seq)
-SELECT cluster_seq, reachable, observed_at FROM cluster_observations
+SELECT cluster_seq, reachable, observed_at, clock_skew_seconds FROM cluster_observations
 WHERE account_id = :account_id AND cluster_seq BETWEEN :first_seq AND :last_seq;
 
 -- name: find_newest_credential(account_id, uid, cluster_seq)

@@ -13,13 +13,15 @@ WHERE account_id = :account_id AND cluster_seq = :cluster_seq ORDER BY signer_no
 -- A cluster with what issues for it: its details, its newest signer, and the bundle in force.
 SELECT c.seq, c.cluster_id, c.name, c.told_state, c.seen_state, c.trust_epoch, c.deleted_at,
        d.server_ca, d.public_endpoint, d.private_endpoint, d.tls_server_name, d.proxy_url,
-       s.signer_no, s.kind, s.certificate, s.sealed_key, s.to_at, t.client_ca, d.mode
+       s.signer_no, s.kind, s.certificate, s.sealed_key, s.to_at, t.client_ca, d.mode,
+       o.clock_skew_seconds
 FROM clusters AS c
 JOIN cluster_details AS d ON d.account_id = c.account_id AND d.cluster_seq = c.seq
 LEFT JOIN signers AS s ON s.account_id = c.account_id AND s.cluster_seq = c.seq AND s.signer_no = (
     SELECT MAX(n.signer_no) FROM signers AS n WHERE n.account_id = c.account_id AND n.cluster_seq = c.seq
 )
 LEFT JOIN trust_bundles AS t ON t.account_id = c.account_id AND t.cluster_seq = c.seq AND t.epoch = c.trust_epoch
+LEFT JOIN cluster_observations AS o ON o.account_id = c.account_id AND o.cluster_seq = c.seq
 WHERE c.account_id = :account_id AND c.cluster_id = :cluster_id;
 
 -- name: list_sealed_signer_keys(account_id)
