@@ -73,7 +73,7 @@ class Shell:
         printed, deadline = b"", time.monotonic() + LONGEST_SECONDS
         while not (end := re.search(rb"\n@@(\d+)\n\Z", printed)):
             assert self._process.stdout is not None
-            ready, _, _ = select.select([self._process.stdout], [], [], deadline - time.monotonic())
+            ready, _, _ = select.select([self._process.stdout], [], [], max(0, deadline - time.monotonic()))
             chunk = os.read(self._process.stdout.fileno(), 65_536) if ready else b""
             assert chunk, f"{command} did not end, or ended the shell:\n{printed.decode()}"
             printed += chunk
@@ -246,7 +246,7 @@ def reader(
     (folder.parent / "age-keygen").write_text(AGE_KEYGEN)
     (folder.parent / "age-keygen").chmod(0o755)
     environment = {
-        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin:{folder.parent}",
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin:{folder.parent}",
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "KUBECUSTODY_LISTEN": f"127.0.0.1:{port}",
