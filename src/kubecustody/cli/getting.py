@@ -17,6 +17,7 @@ from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.merging import (
     diff_lines,
     find_current_context,
+    follow_links,
     merge_kubeconfig,
     read_existing,
     write_private,
@@ -119,12 +120,11 @@ def _check_options(out: Path | None, target: Path | None, *, merge: bool, dry_ru
 def _check_folder(place: Path) -> None:
     """Raise OperatorError where the file could not be written."""
     try:
-        above = next(path for path in place.resolve().parents if path.exists())
+        above = next(path for path in follow_links(place).parents if path.exists())
         with tempfile.TemporaryFile(dir=above):
             pass
-    except (OSError, RuntimeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "its links lead in a circle"
-        raise OperatorError(f"{place} cannot be written: {why}. Name another file.") from error
+    except OSError as error:
+        raise OperatorError(f"{place} cannot be written: {error.strerror}. Name another file.") from error
 
 
 def _merge_target(target: Path | None) -> Path:

@@ -763,8 +763,8 @@ def read_existing(path: Path) -> str:
     Line breaks and a byte order mark are kept as they are.
     """
     try:
-        data = _read_file(path.resolve())
-    except (OSError, RuntimeError) as fault:
+        data = _read_file(follow_links(path))
+    except OSError as fault:
         raise _file_fault(path, "read", fault) from fault
     try:
         return (data or b"").decode()
@@ -781,7 +781,7 @@ def write_private(path: Path, text: str, *, backup: bool, now: datetime, expecte
     NAME.backup-YYYYmmddTHHMMSSZ after `now`, with a number behind it where that is taken. Raises OperatorError.
     """
     try:
-        target = path.resolve()
+        target = follow_links(path)
         if _read_file(target) == text.encode():
             return None
         _make_folder(target.parent)
@@ -792,13 +792,20 @@ def write_private(path: Path, text: str, *, backup: bool, now: datetime, expecte
             if expected is not None and (before or b"") != expected.encode():
                 raise OperatorError(f"{path} has changed while this ran, and is left as it is. Run the command again.")
             return _replace(target, before, text.encode(), f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}" if backup else None)
-    except (OSError, RuntimeError) as fault:
+    except OSError as fault:
         raise _file_fault(path, "written", fault) from fault
 
 
-def _file_fault(path: Path, done: str, fault: OSError | RuntimeError) -> OperatorError:
-    why = fault.strerror if isinstance(fault, OSError) and fault.strerror else "its links lead in a circle"
-    return OperatorError(f"{path} cannot be {done}: {why}. Mend that, or use `--out FILE`.")
+def follow_links(path: Path) -> Path:
+    """The path of what this one leads to, whether there is a file yet or not. Raises OSError."""
+    # Of links that lead in a circle Path.resolve says nothing since Python 3.13, and before it no OSError.
+    with suppress(FileNotFoundError):
+        path.stat()
+    return path.resolve()
+
+
+def _file_fault(path: Path, done: str, fault: OSError) -> OperatorError:
+    return OperatorError(f"{path} cannot be {done}: {fault.strerror}. Mend that, or use `--out FILE`.")
 
 
 def _read_file(path: Path) -> bytes | None:
