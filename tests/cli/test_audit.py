@@ -40,7 +40,10 @@ SEALED = {
     "cluster_accesses.sealed",
     "pending_issues.sealed_key",
 }
-NO_SECRETS = {"accounts.last_seal_hash", "event_seals.hash", "credentials.fingerprint", "certificates.chain"}
+NO_SECRETS = {
+    *("accounts.last_seal_hash", "event_seals.hash", "credentials.fingerprint", "certificates.chain"),
+    "client_ca_keys.key_sha256",
+}
 
 
 @pytest.fixture
@@ -146,8 +149,9 @@ def test_an_export_holds_every_event_as_it_is_stored_and_the_check_says_so(
 
 
 def test_the_documented_lines_of_openssl_and_python_check_it(exported: Path) -> None:
-    text = HOW_TO.read_text("utf-8")
-    (shell,) = (block for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL) if "openssl" in block)
+    text = HOW_TO.read_text("utf-8").replace("events.ndjson", exported.name)
+    (block,) = (block for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) if "openssl" in block)
+    shell = "\n".join(re.findall(r"^\$ (.*)$", block, re.MULTILINE))
     (python,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     for program in (["sh", "-ec", shell], [sys.executable, "-c", python]):
         good = subprocess.run(program, cwd=exported.parent, capture_output=True, text=True, check=True, timeout=60)
