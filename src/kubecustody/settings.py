@@ -24,6 +24,21 @@ CONFIG_FILE_NAME = "kubecustody.toml"
 # Variables with our prefix that are no settings: of the key ring, of clients, of the tests.
 _OTHER_VARIABLES = {"config", "key_ring", "endpoint", "ca", "size"}
 
+# What Kubernetes puts into a Pod for each Service of its namespace (kubernetes.io/docs/concepts/services-networking/
+# service/, "Environment variables", read 2026-11-25), in lower case behind the prefix: names, and what the values are.
+_SERVICE = r"(?:[a-z0-9_]+_)?"
+_SERVICE_VARIABLES = tuple(
+    (re.compile(_SERVICE + name), re.compile(value))
+    for name, value in (
+        (r"service_host", r"[0-9a-fA-F.:]+"),
+        (r"service_port(_[a-z0-9_]+)?", r"\d+"),
+        (r"port(_\d+_(tcp|udp|sctp))?", r"(tcp|udp|sctp)://[0-9a-fA-F.:\[\]]+:\d+"),
+        (r"port_\d+_(tcp|udp|sctp)_proto", r"tcp|udp|sctp"),
+        (r"port_\d+_(tcp|udp|sctp)_port", r"\d+"),
+        (r"port_\d+_(tcp|udp|sctp)_addr", r"[0-9a-fA-F.:]+"),
+    )
+)
+
 _MAPPED = IPv6Network("::ffff:0:0/96")  # IPv4-mapped addresses (RFC 4291, 2.5.5.2)
 
 # How long a nonce is remembered (15 minutes and a grace), and how full a table may be before buckets overflow.
@@ -317,6 +332,7 @@ def load_settings(environment: Mapping[str, str] = os.environ, overrides: Mappin
     faults += [
         f"{PREFIX}{name.upper()} is no setting. `kubecustody settings` lists them all."
         for name in sorted(set(given) - {setting.name for setting in TABLE} - _OTHER_VARIABLES)
+        if not _is_of_service(name, given[name])
     ]
     texts = {**from_file, **given}
     values = {setting.name: _read(setting, texts.get(setting.name, ""), faults) for setting in TABLE}
@@ -326,6 +342,11 @@ def load_settings(environment: Mapping[str, str] = os.environ, overrides: Mappin
     if faults:
         raise SettingsRefused("\n".join(faults))
     return Settings(**values)
+
+
+def _is_of_service(name: str, value: str) -> bool:
+    """Whether Kubernetes put this variable into the Pod, for a Service whose name begins with kubecustody."""
+    return any(form.fullmatch(name) and values.fullmatch(value) for form, values in _SERVICE_VARIABLES)
 
 
 def _default_data_dir(environment: Mapping[str, str]) -> Path:
