@@ -35,6 +35,7 @@ FILLED_IN = {
     "<alice's uid>": r"users add alice.*\n(\d+)$",
     "<prod-eu's id>": r"clusters add prod-eu.*\n(c\w+)$",
     "KEY": r"\b(KC\w{22})\b",
+    "TASK": r"Begun as task ([\w-]+)\.",
     "HASH": r"plan: (\w+)$",
     "age1...": r"Public key: (age1\w+)$",
     "FINGERPRINT": r"^(?:.*\s)?([0-9a-f]{64})$",

@@ -75,7 +75,8 @@ def leaver_command(
         task_id = client.clean_user_permissions(
             uid, cluster_ids=chosen, force=True, allow_last_admin=allow_last_admin, compromised=compromised
         ).task_id
-        note(f"Begun as task {task_id}. `kubecustody removed restore-all {uid} --task {task_id}` takes it back.")
+        note(f"Begun as task {task_id}.")
+        note(f"`kubecustody removed restore-all {uid} --task {task_id} --reason WHY` takes it back.")
         names = {one.cluster_id: one.cluster_name for one in told.credentials}
         names |= {one.cluster_id: one.cluster_name for one in told.permissions}
         sys.exit(0 if _wait(client, task_id, names) else 1)
