@@ -81,9 +81,16 @@ def test_half_of_a_surrogate_pair_is_no_text(home: Home, user: str) -> None:
     assert "surrogate" in refusal(home, f'{{"expire_hour": 720, "user": {user}}}'.encode(), "ErrorJsonDecode")
 
 
-def test_brackets_in_strings_hide_no_depth(home: Home) -> None:
-    body = b'{"z": "' + b"]" * 20_000 + b'", "y": ' + b"[" * 20_000 + b"]" * 20_000 + b"}"
+@pytest.mark.parametrize("levels", [32, 20_000])
+@pytest.mark.parametrize("before", ["]" * 20_000, '\\"' + "]" * 40, "\\\\"])
+def test_brackets_in_strings_hide_no_depth(home: Home, levels: int, before: str) -> None:
+    body = b'{"z": "' + before.encode() + b'", "y": ' + b"[" * levels + b"]" * levels + b"}"
     assert "nested deeper" in refusal(home, body, "ErrorJsonDecode")
+
+
+def test_brackets_in_strings_make_no_depth(home: Home) -> None:
+    message = refusal(home, b'{"expire_hour": 720, "user": "\\"' + b"[" * 40 + b'"}', "InvalidParameter")
+    assert message.startswith("user: ")
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b" {} ", b'{"Expire_hour": 1, "USER": "1"}'])

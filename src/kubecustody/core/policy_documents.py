@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import Final, TypeAlias
 
 from kubecustody.core.errors import Fault, OperatorError
+from kubecustody.core.json_depth import json_depth
 from kubecustody.core.policy import Effect, Policy, Statement
 from kubecustody.core.policy_conditions import (
     KEYS,
@@ -72,7 +73,7 @@ def parse_policy(text: str) -> Policy:
 def _load(text: str) -> object:
     if len(text) > MAX_CHARACTERS:
         raise PolicyRefused([Fault("document", f"has {len(text)} characters; at most {MAX_CHARACTERS} are taken")])
-    if _depth(text) > MAX_DEPTH:
+    if json_depth(text) > MAX_DEPTH:
         raise PolicyRefused([Fault("document", f"is nested deeper than {MAX_DEPTH} levels")])
     try:
         return json.loads(text, object_pairs_hook=_Members)
@@ -81,24 +82,6 @@ def _load(text: str) -> object:
         raise PolicyRefused([Fault("document", f"is not JSON: {error.msg} ({place})")]) from error
     except ValueError as error:  # a number of more digits than Python turns into an int
         raise PolicyRefused([Fault("document", "holds a number that is too long")]) from error
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest outside strings. Counted before json.loads, which recurses."""
-    depth = deepest = 0
-    in_string = escaped = False
-    for character in text:
-        if in_string:
-            in_string = escaped or character != '"'
-            escaped = character == "\\" and not escaped
-        elif character == '"':
-            in_string = True
-        elif character in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
-            depth -= 1
-    return deepest
 
 
 def _read_members(

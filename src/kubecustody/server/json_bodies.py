@@ -7,6 +7,7 @@ from typing import Any
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.shapes import Location, members_of
 from kubecustody.core.errors import BodyMalformed
+from kubecustody.core.json_depth import json_depth
 
 _DEEPEST = 32
 
@@ -40,7 +41,7 @@ def _load(body: bytes) -> Any:
         text = body.decode("utf-8")
     except UnicodeDecodeError as error:
         raise BodyMalformed(f"it is not UTF-8 at byte {error.start}.") from None
-    if _depth(text) > _DEEPEST:
+    if json_depth(text) > _DEEPEST:
         raise BodyMalformed(f"it is nested deeper than {_DEEPEST} levels.")
     try:
         value = json.loads(text, object_pairs_hook=_members, parse_constant=_refuse_constant)
@@ -49,8 +50,6 @@ def _load(body: bytes) -> Any:
         return value
     except UnicodeEncodeError:
         raise BodyMalformed("a text in it has half of a surrogate pair.") from None
-    except RecursionError:  # brackets in strings can hide how deep it is
-        raise BodyMalformed(f"it is nested deeper than {_DEEPEST} levels.") from None
     except json.JSONDecodeError as error:
         raise BodyMalformed(f"it is not JSON at line {error.lineno}, column {error.colno}.") from None
     except ValueError:  # an integer of more digits than Python reads
@@ -66,15 +65,3 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> Any:
     raise BodyMalformed(f"{name} is no JSON.")
-
-
-def _depth(text: str) -> int:
-    """How deep brackets nest, those in strings counted too: what they hide, the parser's own bound stops."""
-    depth = deepest = 0
-    for letter in text:
-        if letter in "[{":
-            depth += 1
-            deepest = max(deepest, depth)
-        elif letter in "]}":
-            depth -= 1
-    return deepest
