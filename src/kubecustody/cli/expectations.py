@@ -13,6 +13,7 @@ import yaml
 from kubecustody.catalogue.model import Operation
 from kubecustody.catalogue.operations import get_operation
 from kubecustody.catalogue.policies import builtin_policies
+from kubecustody.cli.files import read_text
 from kubecustody.core.errors import OperatorError
 from kubecustody.core.policy_documents import PolicyRefused, parse_policy
 from kubecustody.core.times import parse_time
@@ -55,7 +56,7 @@ class _Wrong(Exception):
 
 def read_expectations(file: Path, now: float) -> list[Expectation]:
     """The expectations of a file; calls without a time are made `now`. Raises OperatorError with every fault."""
-    root = compose(file, _read_text(file, LARGEST_FILE_BYTES))
+    root = compose(file, read_text(file, LARGEST_FILE_BYTES))
     if not isinstance(root, yaml.SequenceNode) or not root.value:
         raise OperatorError(f"{file} must be a list of at least one expectation.")
     faults: list[str] = []
@@ -67,23 +68,9 @@ def read_expectations(file: Path, now: float) -> list[Expectation]:
 
 def read_policy_file(file: Path) -> str:
     """The text of a policy document. Raises OperatorError, and PolicyRefused where it is none."""
-    text = _read_text(file, _LARGEST_POLICY_BYTES)
+    text = read_text(file, _LARGEST_POLICY_BYTES)
     parse_policy(text)
     return text
-
-
-def _read_text(file: Path, at_most: int) -> str:
-    try:
-        with file.open("rb") as stream:
-            content = stream.read(at_most + 1)
-    except OSError as error:
-        raise OperatorError(f"{file} cannot be read ({error.strerror}).") from error
-    if len(content) > at_most:
-        raise OperatorError(f"{file} is larger than {at_most} bytes.")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise OperatorError(f"{file} is not UTF-8 at byte {error.start}.") from None
 
 
 # --- YAML

@@ -11,6 +11,7 @@ from kubecustody.catalogue.clusters import ListedCluster
 from kubecustody.catalogue.registering import ClusterReportOutput, ManageClusterOutput
 from kubecustody.cli.bootstrapping import bootstrap_command, profiles_command
 from kubecustody.cli.cluster_reports import tell_plan, tell_report
+from kubecustody.cli.files import read_bytes
 from kubecustody.cli.fleet_files import apply_command
 from kubecustody.cli.naming import find_cluster, list_clusters
 from kubecustody.cli.output import note, output_option, print_rows, printable, say, to_json, wide_option
@@ -102,7 +103,10 @@ def add_command(
         raise OperatorError("Say a KUBECONFIG, or --in-cluster.")
     if in_cluster and name is None:
         raise OperatorError("--in-cluster needs --name: a Pod does not know what its cluster is called.")
-    text = kubeconfig_of_pod() if kubeconfig is None else _read(kubeconfig).decode("utf-8", "replace")
+    if kubeconfig is None:
+        text = kubeconfig_of_pod()
+    else:
+        text = read_bytes(kubeconfig, _LARGEST_KUBECONFIG_BYTES).decode("utf-8", "replace")
     chosen = _choose_contexts(text, str(kubeconfig or "the Pod"), contexts, every=all_contexts)
     if name is not None and len(chosen) > 1:
         raise OperatorError("--name is for one context.")
@@ -212,11 +216,3 @@ def _reached(client: Client) -> list[tuple[str, str]]:
         for one in list_clusters(client, detail=True)
         if one.mode != "none" and one.state != "deleted"
     ]
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        content = stream.read(_LARGEST_KUBECONFIG_BYTES + 1)
-    if len(content) > _LARGEST_KUBECONFIG_BYTES:
-        raise OperatorError(f"{path} is larger than a kubeconfig may be.")
-    return content

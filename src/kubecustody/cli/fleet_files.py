@@ -17,12 +17,14 @@ from kubecustody.catalogue.registering import AppliedCluster, AppliedClusterInpu
 from kubecustody.cli.as_kubectl import kubeconfig_files
 from kubecustody.cli.cluster_reports import tell_findings, tell_plan
 from kubecustody.cli.expectations import compose
+from kubecustody.cli.files import read_bytes, read_text
 from kubecustody.cli.naming import list_clusters
 from kubecustody.cli.output import note, printable, say
 from kubecustody.cli.remote import calling, remote_options
 from kubecustody.client import Client, Endpoint
 from kubecustody.core.errors import OperatorError
 from kubecustody.kubeconfig.cutting import cut_to_context
+from kubecustody.kubeconfig.document import MAX_FILE_BYTES
 
 _MEMBERS = (
     "name",
@@ -168,12 +170,7 @@ def _prune(client: Client, lacking: list[ListedCluster], *, yes: bool) -> None:
 
 def read_fleet(file: Path) -> list[WantedCluster]:
     """The clusters of a file. Raises OperatorError with every fault and its place."""
-    if file.stat().st_size > _LARGEST_FILE_BYTES:
-        raise OperatorError(f"{file} is larger than {_LARGEST_FILE_BYTES} bytes.")
-    try:
-        root = compose(file, file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError):
-        raise OperatorError(f"{file} cannot be read as UTF-8.") from None
+    root = compose(file, read_text(file, _LARGEST_FILE_BYTES))
     faults: list[str] = []
     wanted = [one for node in _clusters_of(file, root) if (one := _read_cluster(file, node, faults)) is not None]
     names = [one.name for one in wanted]
@@ -237,7 +234,7 @@ def _read_kubeconfig(file: Path, place: str, members: dict[str, str], faults: li
     named = members.get("kubeconfig")
     try:
         (path, *_) = [file.absolute().parent / named] if named else kubeconfig_files(None)
-        return cut_to_context(path.read_bytes(), members.get("context", ""))
-    except (OSError, OperatorError) as error:
-        faults.append(f"{place}: its kubeconfig cannot be read: {error}")
+        return cut_to_context(read_bytes(path, MAX_FILE_BYTES), members.get("context", ""))
+    except OperatorError as error:
+        faults.append(f"{place}: its kubeconfig: {error}")
         return ""

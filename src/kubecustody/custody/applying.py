@@ -219,7 +219,7 @@ async def _find_known(custody: Custody, tx: Transaction, account_id: str, looked
         for one in await list_clusters_by_name(tx, account_id, looked.wanted.asked.name, _NAMESAKES):
             reach = await accesses.find_reach(tx, account_id, one.seq)
             if one.deleted_at is None and reach.kube_system_uid is None:
-                cluster = one
+                cluster = cluster or one
     details = await find_cluster_details(tx, account_id, cluster.seq) if cluster else None
     if cluster is None or details is None:
         return None

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kubecustody.cli.expectations import read_policy_file
+from kubecustody.cli.files import read_bytes
 from kubecustody.cli.machine import Machine, pass_machine, reason_option
 from kubecustody.cli.output import (
     check_can_tell_secret,
@@ -184,11 +185,7 @@ def import_users_command(machine: Machine, file: Path, dry_run: bool, output: st
     The first line names the columns: name, and any of display_name, email, uid. Whoever is a user already, just so,
     stays as they are, so the same file may be imported again.
     """
-    with file.open("rb") as stream:
-        data = stream.read(_LARGEST_CSV_BYTES + 1)
-    if len(data) > _LARGEST_CSV_BYTES:
-        raise OperatorError(f"{file} is larger than {_LARGEST_CSV_BYTES // 2**20} MiB. Import it in parts.")
-    people = parse_people(data)
+    people = parse_people(read_bytes(file, _LARGEST_CSV_BYTES, cure="Import it in parts."))
     if len(people) > _MOST_PEOPLE:
         raise OperatorError(f"{file} has {len(people):,} people; {_MOST_PEOPLE:,} at once. Import it in parts.")
     if dry_run:

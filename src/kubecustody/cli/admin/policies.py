@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
+from kubecustody.cli.files import read_text
 from kubecustody.cli.machine import Machine, pass_machine, reason_option
 from kubecustody.cli.output import inert_json, output_option, print_rows, say, time_or_none
-from kubecustody.core.errors import OperatorError
 from kubecustody.custody import policies
 
 _LARGEST_POLICY_BYTES = 64 * 1024
@@ -41,7 +41,7 @@ def list_policies_command(machine: Machine, output: str) -> None:
 @pass_machine
 def put_policy_command(machine: Machine, name: str, file: Path, reason: str) -> None:
     """Store the policy document FILE (JSON) under NAME, or replace it."""
-    machine.change(policies.put_policy, name, _read_document(file), reason=reason)
+    machine.change(policies.put_policy, name, read_text(file, _LARGEST_POLICY_BYTES), reason=reason)
     say(f"Stored the policy {name}.")
 
 
@@ -85,14 +85,3 @@ def detach_policy_command(machine: Machine, name: str, user: str | None, group: 
     """Detach a policy from a user, role or group."""
     changed = machine.change(policies.set_attachment, name, attached=False, user=user, group=group, reason=reason)
     say(f"{name} is no longer attached to {user or group}." if changed else f"{name} was not attached.")
-
-
-def _read_document(file: Path) -> str:
-    with file.open("rb") as stream:
-        content = stream.read(_LARGEST_POLICY_BYTES + 1)
-    if len(content) > _LARGEST_POLICY_BYTES:
-        raise OperatorError(f"{file} is larger than {_LARGEST_POLICY_BYTES} bytes; it is no policy document.")
-    try:
-        return content.decode("utf-8")
-    except UnicodeDecodeError:
-        raise OperatorError(f"{file} is not UTF-8; it is no policy document.") from None

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from kubecustody.cli.files import read_bytes
 from kubecustody.cli.machine import Machine, actor, pass_machine
 from kubecustody.cli.output import note, output_option, print_rows, say, time_or_none, to_json
 from kubecustody.cli.stopping import stopped_tidily
@@ -252,14 +253,7 @@ def _passphrase(path: Path | None) -> str | None:
 def _secret_text(path: Path) -> str:
     """The text of a file that holds a secret; a pipe will do (`<(pass show ...)`)."""
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_SECRET_FILE + 1)
-    except OSError as error:
-        raise OperatorError(f"{path} cannot be read: {error.strerror}.") from error
-    if len(content) > _LARGEST_SECRET_FILE:
-        raise OperatorError(f"{path} is too large for a key or a passphrase.")
-    try:
-        return content.decode()
+        return read_bytes(path, _LARGEST_SECRET_FILE).decode()
     except UnicodeDecodeError:
         raise OperatorError(f"{path} is not text.") from None
 
