@@ -126,6 +126,8 @@ CALLS = (
     _ISSUE,
     Call("DescribeUser", {"Who": "Alice"}),
     Call("ListCredentials", {"Uid": "{alice}", "State": "Live", "MaxResults": "2"}),
+    Call("ListEvents", {"MaxResults": "2"}),
+    Call("ListOwnEvents", {"MaxResults": "2"}),
     Call("DescribeCredential", {"ClusterId": "{prod-eu}", "Credential": "{fingerprint}"}, (_ISSUE,)),
     _REVOKE,
     Call("ListRestorableCredentials", {}, (_ISSUE, _REVOKE)),

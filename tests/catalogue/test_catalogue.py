@@ -133,6 +133,17 @@ def test_every_shape_and_member_is_described(operation: Operation) -> None:
 
 
 @each_operation
+def test_forms_and_exclusions_are_where_every_reader_of_the_catalogue_knows_them(operation: Operation) -> None:
+    in_query = {one.wire_name for one in members_of(operation.input) if one.about.location is Location.QUERY}
+    for place, member in members_below(operation):
+        about = member.about
+        assert member.kind is Kind.STRING or about.form is None, place
+        assert about.form is None or about.values is None, place
+        assert about.fewest is None or (member.kind is Kind.ARRAY and about.location is Location.BODY), place
+        assert not about.excludes or {member.wire_name, *about.excludes} <= in_query, place
+
+
+@each_operation
 def test_bounds_are_sane_and_hold_default_and_example(operation: Operation) -> None:
     for member in members_of(operation.input):
         low, high = member.about.minimum, member.about.maximum

@@ -134,7 +134,7 @@ def test_a_purged_cluster_is_still_named_and_found(home: Home) -> None:
         ({"Kind": "kubeconfig_made"}, "Kind: is 'kubeconfig_made'; it must be one of the"),
         ({"StartTime": "yesterday"}, "StartTime: is 'yesterday'; it must be a time of RFC 3339"),
         ({"StartTime": "2026-11-02T00:00:00Z", "EndTime": "2026-11-01T00:00:00Z"}, "EndTime: is before StartTime"),
-        ({"NextToken": "-3"}, "NextToken: is '-3'; it must be NextToken of an answer"),
+        ({"NextToken": "-3"}, "NextToken: is '-3'; it must be next_token of the answer before"),
         ({"EndTime": ""}, "EndTime: is ''; it must be a time of RFC 3339"),
         ({"MaxResults": "201"}, "MaxResults: is 201"),
     ],

@@ -22,7 +22,7 @@ _ALL = "acs:kubecustody:{region_id}:{account_id}:cluster/*"
 _ONE = "acs:kubecustody:{region_id}:{account_id}:cluster/{ClusterId}"
 _FINGERPRINT = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 # Places in the orders of a list; empty for its begin, as many a loop has it for the first call.
-_TOKEN = Form("next_token of an answer", r"(?:-?[0-9]{1,18}(?:[.]-?[0-9]{1,18}){0,2})?")
+_TOKEN = Form("next_token of the answer before", r"(?:-?[0-9]{1,18}(?:[.]-?[0-9]{1,18}){0,2})?")
 
 LIVE = "Live"
 MOST_CREDENTIALS = 500
@@ -153,7 +153,7 @@ class ListCredentialsInput(Shape):
     next_token: Annotated[
         str,
         Member(
-            "Where to go on: next_token of the answer before, with the same filters.",
+            "Where to go on, with the same filters.",
             wire_name="NextToken",
             location=Location.QUERY,
             form=_TOKEN,

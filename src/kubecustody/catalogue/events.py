@@ -45,10 +45,10 @@ END_TIME = Member(
     ours=True,
 )
 NEXT_TOKEN = Member(
-    "NextToken of the answer before; left out, the newest events are answered.",
+    "Where to go on; left out, the newest events are answered.",
     wire_name="NextToken",
     location=Location.QUERY,
-    form=Form("NextToken of an answer", "(?:[0-9]{1,18})?"),
+    form=Form("next_token of the answer before", "(?:[0-9]{1,18})?"),
     most=20,
     ours=True,
 )
@@ -126,7 +126,8 @@ class ListEventsOutput(Shape):
     events: Annotated[
         list[ListedEvent],
         Member(
-            "The events. There may be fewer than MaxResults, or none, and still more to come: see NextToken.", ours=True
+            "The events. There may be fewer than MaxResults, or none, and still more to come: see next_token.",
+            ours=True,
         ),
     ]
     next_token: Annotated[
@@ -136,7 +137,7 @@ class ListEventsOutput(Shape):
 
 _DESCRIPTION = (
     "The newest first, as fast from any point of a long history as from its begin. One call looks at 1,000 events at "
-    "most; where a filter beside the first one that is given leaves few of them, the answer is short and NextToken "
+    "most; where a filter beside the first one that is given leaves few of them, the answer is short and next_token "
     "leads on."
 )
 

@@ -100,7 +100,7 @@ def _operation(operation: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
 def _parameter(member: MemberInfo) -> dict[str, Any]:
     """A parameter. An array is one comma-separated value, as the SDKs send it."""
     about = member.about
-    text = about.doc + (" An empty segment stands for none." if about.may_be_empty else "")
+    text = _told(member) + (" An empty segment stands for none." if about.may_be_empty else "")
     if about.excludes:  # of parameters OpenAPI cannot say it
         text += f" It does not go with {one_of(about.excludes)}."
     described: dict[str, Any] = {
@@ -162,6 +162,10 @@ def _failures(operation: Operation) -> dict[str, Any]:
     }
 
 
+def _told(member: MemberInfo) -> str:
+    return member.about.doc + (f" It must be {member.form.must}." if member.form else "")
+
+
 def _given(member: MemberInfo, schemas: dict[str, Any]) -> dict[str, Any]:
     """The schema of what is given, not answered. A parameter is never null: it is left out."""
     if member.about.location is not Location.BODY:
@@ -181,7 +185,8 @@ def _object(
         "type": "object",
         "description": (doc or "").strip(),
         "properties": {
-            member.wire_name: (schema_of or _schema)(member, schemas) | {"description": member.about.doc}
+            member.wire_name: (schema_of or _schema)(member, schemas)
+            | {"description": _told(member) if schema_of else member.about.doc}
             for member in members
         },
     }

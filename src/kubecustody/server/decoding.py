@@ -22,7 +22,9 @@ class _Refusal(Exception):
 
 
 def decode_input(operation: Operation, path_values: dict[str, bytes], query_string: bytes, body: bytes = b"") -> Shape:
-    """The operation's input. Raises ParametersRefused with every fault, in the operation's order, and BodyMalformed."""
+    """The operation's input. Raises BodyMalformed, and ParametersRefused with every fault: in the operation's order,
+    and then those of two that do not go together.
+    """
     readers, exclusions = _plan(operation)
     query = _read_query(query_string) if query_string else {}
     whole = find_whole(operation.input)
@@ -61,9 +63,9 @@ def decode_input(operation: Operation, path_values: dict[str, bytes], query_stri
             values[member.name] = read(_text(given[0]))
         except _Refusal as refusal:
             faults.append(Fault(member.wire_name, str(refusal)))
-    for name, wire_name, other, other_wire_name in exclusions:
-        if name in values and other in values:
-            faults.append(Fault(wire_name, f"does not go with {other_wire_name}; leave one of them out."))
+    for name, other in exclusions:
+        if (name in query or name in document) and (other in query or other in document):
+            faults.append(Fault(name, f"does not go with {other}; leave one of them out."))
     if faults:
         raise ParametersRefused(tuple(faults))
     return operation.input(**values)
@@ -113,17 +115,12 @@ _Readers = tuple[tuple[MemberInfo, Callable[[str], Any]], ...]
 
 
 @cache
-def _plan(operation: Operation) -> tuple[_Readers, tuple[tuple[str, str, str, str], ...]]:
-    """What reads each member, and which two do not go together: field and wire name of either."""
+def _plan(operation: Operation) -> tuple[_Readers, tuple[tuple[str, str], ...]]:
+    """What reads each member, and which two do not go together, by wire name."""
     members = members_of(operation.input)
-    fields = {member.wire_name: member.name for member in members}
     return (
         tuple((member, _reader(member)) for member in members),
-        tuple(
-            (member.name, member.wire_name, fields[other], other)
-            for member in members
-            for other in member.about.excludes
-        ),
+        tuple((member.wire_name, other) for member in members for other in member.about.excludes),
     )
 
 

@@ -7,7 +7,7 @@ import { whereTheyPart, readTheirText } from "./comparing.js";
 import { ask, byId, codeBlock, copyButton, element, makeTabs, visible } from "./dom.js";
 import { makeFields } from "./fields.js";
 import { begin, faultOfKey, PREFIX } from "./page.js";
-import { faultOf, faultsOf, readValue, writeValue } from "./requests.js";
+import { faultsAmong, faultsOf, readValue, writeValue } from "./requests.js";
 import { LANGUAGES, writeSample } from "./samples/samples.js";
 import { explain, stateOf } from "./why.js";
 import { Suggestions } from "./suggestions.js";
@@ -162,7 +162,7 @@ class Explorer {
       return this.tell(fault);
     }
     for (const field of this.fields) {
-      const wrong = faultOf(field.member, values[field.member.wire]);
+      const wrong = faultsAmong(field.member, values).join("; ");
       field.tell(wrong && `${wrong}; the call was made all the same, and the server judges`);
       if (field.member.location === "path" && /^\.\.?$/.test(String(values[field.member.wire]))) {
         return this.tell(`${field.member.wire} cannot be ${values[field.member.wire]}: browsers and proxies fold such a part of a path away.`);

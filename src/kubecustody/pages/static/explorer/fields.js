@@ -16,11 +16,11 @@ function boundsOf(member) {
     parts.push(member.location === "query" ? "separated by commas" : "list");
     if (member.most !== null) parts.push(`at most ${member.most}`);
   } else if (member.kind === "boolean") parts.push("boolean");
-  else if (member.must !== null) parts.push(member.must);
+  else if (member.must !== null) parts.push(`it must be ${member.must}`);
   else if (member.most !== null) parts.push(`at most ${member.most} characters`);
   if (member.default !== null && member.default !== "" && !member.required) parts.push(`default ${member.default}`);
-  const text = parts.join(", ");
-  return text && `${text[0].toUpperCase()}${text.slice(1)}.`;
+  const sentences = [parts.join(", "), member.excludes.length && `it does not go with ${member.excludes.join(" or ")}`];
+  return sentences.filter(Boolean).map((text) => `${text[0].toUpperCase()}${text.slice(1)}.`).join(" ");
 }
 
 function choices(member) {

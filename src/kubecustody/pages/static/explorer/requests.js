@@ -53,14 +53,16 @@ export function faultOf(member, value) {
   return "";
 }
 
-/** Every fault as "name what". */
-export function faultsOf(operation, values) {
+/** The faults of a member beside the others. */
+export function faultsAmong(member, values) {
   const isGiven = (name) => values[name] !== undefined && values[name] !== "";
-  return operation.input.flatMap((member) => [
-    ...[faultOf(member, values[member.wire])].filter(Boolean).map((fault) => `${member.wire} ${fault}`),
-    ...member.excludes.filter((other) => isGiven(member.wire) && isGiven(other)).map((other) => `${member.wire} does not go with ${other}`),
-  ]);
+  const clashes = isGiven(member.wire) ? member.excludes.filter(isGiven) : [];
+  return [faultOf(member, values[member.wire]), ...clashes.map((other) => `does not go with ${other}`)].filter(Boolean);
 }
+
+/** Every fault as "name what". */
+export const faultsOf = (operation, values) =>
+  operation.input.flatMap((member) => faultsAmong(member, values).map((fault) => `${member.wire} ${fault}`));
 
 /** What a text of the form, or of a link, means for this member; undefined for nothing. Wrong ones stay texts. */
 export function readValue(member, text) {
