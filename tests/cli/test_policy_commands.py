@@ -36,6 +36,8 @@ STATES = "ListUserKubeConfigStates"
 LIST = "DescribeClustersV1"
 DETAIL = "DescribeClusterDetail"
 ISSUE = "IssueCredential"
+# What looks like one is judged by policies first; what does not is refused before.
+NO_REQUEST = "-----BEGIN CERTIFICATE REQUEST-----\nAAAA\n-----END CERTIFICATE REQUEST-----"
 NINETY_DAYS = 129_600
 
 
@@ -168,7 +170,7 @@ def draw_question(random: Random, home: Home) -> tuple[str, dict[str, str], list
             (REVOKE, {"ClusterId": cluster}, of_cluster),
             (CLEAN_ONE, {"ClusterId": cluster, "Uid": home.target, "Force": "true"}, of_cluster),
             (CLEAN, {"ClusterIds": cluster, "Uid": home.target, "Force": "true"}, of_cluster),
-            (ISSUE, {"ClusterId": cluster, "Csr": "none"}, of_cluster),
+            (ISSUE, {"ClusterId": cluster, "Csr": NO_REQUEST}, of_cluster),
             (DETAIL, {"ClusterId": cluster}, of_cluster),
             (STATES, {"Uid": home.target}, []),
             (LIST, {}, []),
