@@ -15,7 +15,7 @@ from kubecustody.cli.control_plane import format_kubeconfig
 from kubecustody.pki.issuing import DAY_SECONDS, make_ca, make_client_certificate
 
 TUTORIAL = ROOT / "docs" / "tutorial" / "first-answer.md"
-AFTER_THE_TUTORIAL = re.compile(r"(where|installation of) the \[tutorial\]\(\.\./tutorial/first-answer\.md\)")
+AFTER_THE_TUTORIAL = re.compile(r"where the \[tutorial\]\(\.\./tutorial/first-answer\.md\)")
 # The commands of the tutorial after which a shell is what it was, and the server there again.
 AGAIN = ("export ", "kubecustody serve", "set -a", "until ")
 

@@ -12,7 +12,7 @@ import termios
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -96,7 +96,11 @@ class Shell:
 
 @dataclass
 class Reader:
-    """Somebody in a folder of their own, with an empty home and what a page says that they have."""
+    """Somebody in a folder of their own, with an empty home and what a page says that they have.
+
+    told: every command and what it printed. python: the page's Python until now, which printed `all_printed`, and the
+    last block of it `printed`.
+    """
 
     folder: Path
     shell: Shell
@@ -105,14 +109,12 @@ class Reader:
     python: str = ""
     printed: str = ""
     all_printed: str = ""
-    ran: list[str] = field(default_factory=list)
 
     def read(self, blocks: list[Block], tier: str = PYTHON) -> None:
         """Go through the blocks that this tier runs."""
         for block in blocks:
             if block.is_run_in(tier):
                 self.follow(block)
-                self.ran.append(block.place)
 
     def follow(self, block: Block) -> None:
         """Do what a block is for. Fails where that does not come out as the page says."""
