@@ -626,21 +626,45 @@ def test_a_binding_that_changes_in_the_middle_of_a_pass_is_left_to_the_next_one(
         anna, lasting = admitted(keeper)
         binding = f"{anna}-cluster-admin-clusterrolebinding"
         changed = threading.Event()
-
-        def change_first(method: str, path: str) -> bool:
-            if method == "PATCH" and path.endswith(binding) and not changed.is_set():
-                changed.set()
-                patch = {"metadata": {"annotations": {"by": "hand"}}}
-                headers = {"Content-Type": "application/merge-patch+json"}
-                assert control_plane.ask("PATCH", f"{BINDINGS}/{binding}", body=patch, headers=headers).status == 200
-            return False
-
-        cluster.fault = Fault.status(500, strikes=change_first)
+        cluster.fault = changing_first(control_plane, "PATCH", binding, changed)
         short = keeper.get(anna, minutes=60)  # a second subject
         eventually(changed.is_set)
         eventually(lambda: keeper.look() == {})
         eventually(lambda: statuses(control_plane, short, lasting) == [200] * 4)
         assert keeper.ours()[binding]["metadata"]["annotations"] == {"by": "hand"}
+
+
+def test_a_removal_whose_binding_changes_in_the_middle_of_a_pass_is_completed_all_the_same(
+    control_plane: ControlPlane, proxy: Proxy, tmp_path: Path
+) -> None:
+    """A removal is no step that waits: what was not as it was seen is looked at again in the same pass."""
+    cluster = proxy.add_cluster()
+    with keeping(tmp_path, control_plane) as keeper:
+        keeper.register(cluster.url)
+        keeper.manage()
+        anna, credential = admitted(keeper)
+        changed = threading.Event()
+        binding = f"{anna}-cluster-admin-clusterrolebinding"
+        cluster.fault = changing_first(control_plane, "DELETE", binding, changed)
+        keeper.clean(anna)
+        eventually(lambda: keeper.removed_by(credential) == "proved")
+        eventually(lambda: "Somebody else changed it meanwhile" in keeper.server.log.read_text())
+        assert changed.is_set()
+        assert (keeper.ours(), statuses(control_plane, credential)) == ({}, [403, 403])
+
+
+def changing_first(plane: ControlPlane, method: str, binding: str, changed: threading.Event) -> Fault:
+    """Just before the first request that would write to a binding, somebody changes it by hand."""
+
+    def change_first(asked: str, path: str) -> bool:
+        if asked == method and path.endswith(binding) and not changed.is_set():
+            changed.set()
+            patch = {"metadata": {"annotations": {"by": "hand"}}}
+            headers = {"Content-Type": "application/merge-patch+json"}
+            assert plane.ask("PATCH", f"{BINDINGS}/{binding}", body=patch, headers=headers).status == 200
+        return False
+
+    return Fault.status(500, strikes=change_first)
 
 
 @pytest.mark.parametrize("cut_at", ["POST", "PATCH", "DELETE"])
