@@ -186,10 +186,10 @@ PLANS = {
     "find_newest_credential": ["credentials USING INDEX credentials_by_age (account_id=? AND uid=? AND cluster_seq=?)"],
     "list_policies_of_principal": [
         "t USING PRIMARY KEY (account_id=? AND target_kind=? AND target=?)",
-        "c USING PRIMARY KEY (account_id=? AND name_folded=?) LEFT-JOIN",
+        "c USING PRIMARY KEY (account_id=? AND name_folded=?)",
         "m USING PRIMARY KEY (account_id=? AND uid=?)",
         "t USING PRIMARY KEY (account_id=? AND target_kind=? AND target=?)",
-        "c USING PRIMARY KEY (account_id=? AND name_folded=?) LEFT-JOIN",
+        "c USING PRIMARY KEY (account_id=? AND name_folded=?)",
     ],
 }
 
@@ -242,8 +242,9 @@ def test_the_plans_are_of_every_statement_of_the_hot_files() -> None:
 @pytest.mark.parametrize("name", sorted(PLANS))
 def test_hot_statements_search_by_key_and_never_scan_or_sort_apart(schema: sqlite3.Connection, name: str) -> None:
     plan = plan_of(schema, name)
-    searches = [step.removeprefix("SEARCH ") for step in plan if step.startswith("SEARCH ")]
-    assert searches == PLANS[name]
+    # In which order tables of one row are joined, and whether LEFT-JOIN is said, is each SQLite's own.
+    searches = [step[7:].removesuffix(" LEFT-JOIN") for step in plan if step.startswith("SEARCH ")]
+    assert sorted(searches) == sorted(PLANS[name])
     assert not [step for step in plan if step.startswith("SCAN") or "TEMP B-TREE" in step]
 
 
