@@ -74,8 +74,6 @@ def test_the_skew_is_told_recorded_counted_and_over_once_the_clocks_agree(
         way = "behind" if ours > 0 else "ahead of"
         assert re.match(rf"Its clock is 3[56]\d\d s {way} this server's: certificates ", told)
         keeper.manage()
-        for _ in range(2):
-            assert keeper.look()["clock"].startswith("Its clock is ")
         code, out, _ = keeper.clusters_command("test", "prod")
         assert code == 1 and "NO  clock: Its clock is " in out
         assert abs(skew_of(keeper) + ours) <= 3
@@ -147,7 +145,7 @@ def test_an_end_is_by_this_servers_second_and_whoever_still_gets_in_is_told_and_
     """The API servers go by their own second: an hour later where they are behind, an hour sooner where ahead."""
     is_taken = ours > 0
     people = anna, bert = keeper.add_person("anna"), keeper.add_person("bert")
-    theirs = [imported(keeper, tmp_path, uid, seconds=6) for uid in people]
+    theirs = [imported(keeper, tmp_path, uid, seconds=8) for uid in people]
     ends_at = int(end_of(theirs[1]))
     with (
         bound_by_others(keeper.plane, role_binding("others-1", name_of(theirs[0]), role="cluster-admin")),
@@ -200,7 +198,7 @@ def test_sessions_go_by_this_servers_clock_alone(keeper: Keeper) -> None:
     installation.change(add_principal, kind=PrincipalKind.ROLE, name="deployer")
     installation.change(set_attachment, "AliyunCSFullAccess", attached=True, user="deployer")
     begun: NewSession = installation.change(
-        begin_session, "deployer", name="ci", seconds=900, now=int(time.time()) - 900 + 3
+        begin_session, "deployer", name="ci", seconds=900, now=int(time.time()) - 900 + 5
     )
     session = begun.session
     endpoint = Endpoint(keeper.server.url, session.access_key_id, session.secret, security_token=begun.token)

