@@ -1,5 +1,6 @@
 """Forms of texts: what the server takes is what the published pattern says, and no more than its own readers read."""
 
+import json
 import re
 from typing import Any
 
@@ -9,11 +10,13 @@ from hypothesis import strategies as st
 
 from kubecustody.catalogue import forms
 from kubecustody.catalogue.forms import Form, checker_of
-from kubecustody.catalogue.operations import OPERATIONS
-from kubecustody.catalogue.shapes import MemberInfo, members_of
+from kubecustody.catalogue.operations import OPERATIONS, get_operation
+from kubecustody.catalogue.shapes import Location, MemberInfo, members_of
+from kubecustody.core.errors import ParametersRefused
 from kubecustody.core.names import NameRefused, check_cluster_name, is_uid
 from kubecustody.core.times import parse_time
 from kubecustody.custody.credentials import parse_fingerprint
+from kubecustody.server.decoding import decode_input
 
 FORMED = [(one.name, member) for one in OPERATIONS for member in members_of(one.input) if member.form]
 ALL = sorted({form for _, member in FORMED if (form := member.form)}, key=lambda form: form.must)
@@ -71,6 +74,20 @@ def test_what_has_a_form_is_read(form: Form, parse: Any, data: st.DataObject) ->
 @example("\u0661a")
 def test_every_name_that_a_cluster_may_have_fits_the_published_pattern(text: str) -> None:
     assert checker_of(forms.CLUSTER_NAME)(text) == accepted(check_cluster_name, text)
+
+
+@pytest.mark.parametrize("form", [forms.HTTPS_URL, forms.CERTIFICATE_REQUEST], ids=lambda form: form.must)
+def test_what_may_be_a_secret_in_the_wrong_place_is_not_repeated(form: Form) -> None:
+    (name, member), *_ = [one for one in FORMED if one[1].form is form]
+    text = "https://admin:hunter2@example.com"
+    path = {
+        one.wire_name: b"c1" for one in members_of(get_operation(name).input) if one.about.location is Location.PATH
+    }
+    with pytest.raises(ParametersRefused) as refused:
+        decode_input(get_operation(name), path, b"", json.dumps({member.wire_name: text}).encode())
+    told = {fault.parameter: fault.text for fault in refused.value.faults}
+    assert told[member.wire_name] == f"is not what is wanted; it must be {form.must}."
+    assert "hunter2" not in str(told)
 
 
 @given(st.datetimes().map(lambda at: at.isoformat() + "Z"))

@@ -1,7 +1,7 @@
 """What a text that is given must look like: once, for the server's check, OpenAPI, the pages and the explorer's form.
 
 Patterns are in the words that Python and ECMAScript read alike (ECMAScript is what JSON Schema and browsers have): none
-has \\d or \\w, and \\s only beside what either language alone calls white space.
+has digits or words by their escapes, and white space only beside what either language alone calls white space.
 """
 
 import re
@@ -64,7 +64,7 @@ CLUSTER_NAME = Form(
 )
 # Blank is what either language calls white space.
 NOT_BLANK = Form("a text that is not blank", r"[\s\S]*[^\s\x1c-\x1f\x85\ufeff][\s\S]*")
-HTTPS_URL = Form("https://HOST[:PORT]", "https://[^?#@]+")
+HTTPS_URL = Form("https://HOST[:PORT]", "https://[^?#@]+", repeated=False)  # it may have a password in it
 SHA256_HEX = Form("64 hex digits", "[0-9a-f]{64}")
 CERTIFICATE_REQUEST = Form(
     "one PEM block, from -----BEGIN CERTIFICATE REQUEST----- to -----END CERTIFICATE REQUEST-----",
