@@ -1,6 +1,7 @@
 """Clusters that trust the key of the same client CA are found, whatever certificate of it each of them has."""
 
 import contextlib
+import re
 import sqlite3
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from installations import AUTHOR
 from kubecustody.custody.installation import Custody, add_account
 from kubecustody.pki.issuing import make_ca
 from kubecustody.store.clusters import find_cluster, list_of_same_client_ca
-from kubecustody.store.migrations import migrate_store
+from kubecustody.store.migrations import all_migrations, migrate_store
 from kubecustody.store.transactions import Transaction
 
+VERSION = 7
+ADDED = re.compile(r"^CREATE (TABLE|INDEX) (\w+)|^ALTER TABLE (\w+) ADD COLUMN (\w+)", re.MULTILINE)
 KEYS = "SELECT account_id, cluster_seq, key_sha256 FROM client_ca_keys ORDER BY account_id, cluster_seq, key_sha256"
 
 
@@ -58,14 +61,15 @@ def test_bundles_that_were_in_force_before_are_found_by_the_migration(fleet: Fle
     fleet.add_cluster("unknown")
     before = ask(fleet.path, KEYS)
     forget(fleet.path)
-    assert [one.version for one in migrate_store(fleet.path, NOW)] == [7]
+    assert [one.version for one in migrate_store(fleet.path, NOW)] == [VERSION]
     assert ask(fleet.path, KEYS) == before and before
 
 
 def forget(path: Path) -> None:
+    """Make the store one that an older program left."""
+    (migration,) = [one for one in all_migrations() if one.version == VERSION]
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("DROP TABLE client_ca_keys")
-        for column in ("renewal_failed_at", "renewal_fault"):
-            connection.execute(f"ALTER TABLE cluster_accesses DROP COLUMN {column}")
-        connection.execute("DELETE FROM migrations WHERE version = 7")
+        for kind, name, table, column in reversed(ADDED.findall(migration.sql)):
+            connection.execute(f"DROP {kind} {name}" if kind else f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DELETE FROM migrations WHERE version = ?", (VERSION,))
         connection.commit()
