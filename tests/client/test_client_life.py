@@ -1,11 +1,7 @@
 """Both clients against a real server over TLS: every operation, and a person's life."""
 
-import ast
-import asyncio
 import base64
-import inspect
 import logging
-import re
 import time
 from pathlib import Path
 from typing import Any
@@ -197,35 +193,6 @@ def test_reads_over_tls_share_one_connection(estate: Estate) -> None:
         for _ in range(3):
             client.describe_regions()
         assert client._kept is kept is not None
-
-
-# --- the pages
-
-
-def test_examples_of_the_page_run(estate: Estate, capsys: pytest.CaptureFixture[str]) -> None:
-    key, root = estate.installation.key, estate.installation.settings.tls_root_file
-    page = (Path(__file__).parents[2] / "docs/how-to/client.md").read_text()
-    given = {"https://custody.example.com:8443": estate.server.url, "root.pem": str(root)}
-    given["200000000000000001"] = key.uid
-    prod = estate.clusters["prod"]
-    names: dict[str, Any] = {"key_id": key.access_key_id, "secret": key.secret, "cluster_id": prod}
-    names |= {"asyncio": asyncio, "cluster_ids": list(estate.clusters.values())}
-    blocks = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
-    assert len(blocks) == 3
-    for block in blocks:
-        for old, new in given.items():
-            block = block.replace(old, new)
-        code = compile(block, "client.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-        if code.co_flags & inspect.CO_COROUTINE:
-            asyncio.run(eval(code, names))
-        else:
-            exec(code, names)
-    assert "prod Un" in capsys.readouterr().out
-    assert user_in(names["config"]) and [one.name for one in names["details"]] == ["prod", "stage"]
-
-
-def user_in(config: str) -> bool:
-    return "client-key-data" in yaml.safe_load(config)["users"][0]["user"]
 
 
 # --- whom the client trusts
