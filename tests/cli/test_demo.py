@@ -63,6 +63,13 @@ def test_demo_once_shows_all_five_states_and_leaves_nothing_behind(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_demo_that_describes_itself_for_programs_cannot_stop_at_once(tmp_path: Path) -> None:
+    done = run_process(["demo", "--once", "--json"], environment(tmp_path))
+    assert done.code == 2, done
+    assert "leave out --once or --json" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_demo_on_a_terminal_has_colours(tmp_path: Path) -> None:
     shown = run_on_terminal(["demo", "--once"], environment(tmp_path) | {"TERM": "xterm-256color"})
     assert shown.code == 0 and "\x1b[" in shown.out

@@ -50,6 +50,8 @@ def demo_command(as_json: bool, once: bool, listen: str | None, control_plane: b
 
     Everything is gone when it stops (ctrl-C).
     """
+    if as_json and once and not control_plane:
+        raise click.UsageError("--json tells how to call the server, so it serves on: leave out --once or --json.")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: sys.exit(0))  # until the server minds it: so that the folder goes
