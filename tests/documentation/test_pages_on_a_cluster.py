@@ -1,6 +1,7 @@
 """Pages whose commands need a real cluster, gone through as the others."""
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,8 +15,17 @@ from documentation.beginnings import Ended, RealCluster, beginning
 from documentation.blocks import CONTROL_PLANE, blocks_of
 from documentation.test_documentation import name_of, pages_of
 from kubecustody.cluster.client import MARKER_NAME
+from kubecustody.pki.issuing import make_ca
 
 pytestmark = pytest.mark.control_plane
+
+
+@pytest.fixture(scope="module")
+def control_plane(programs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One of its own: what others tried has more client CAs by then than are taken."""
+    client_ca = make_ca("client CA of the pages", int(time.time()), 1)
+    with ControlPlane(tmp_path_factory.mktemp("control-plane-of-pages"), programs, client_ca) as plane:
+        yield plane
 
 
 @pytest.fixture(scope="module")
